@@ -1,0 +1,105 @@
+"""The one shape of every error under /v1/ (the contract's section 4), whatever went wrong."""
+
+import logging
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any, TypeAlias
+
+from django.core.exceptions import PermissionDenied
+from django.db import InterfaceError, OperationalError
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from rest_framework.exceptions import APIException, NotFound, ParseError, ValidationError
+from rest_framework.exceptions import PermissionDenied as APIPermissionDenied
+from rest_framework.response import Response
+
+from ctxfy_support.request_id import get_request_id
+
+logger = logging.getLogger(__name__)
+
+API_PREFIX = "/v1/"
+_MESSAGES = {
+    400: "The request contains invalid parameters or malformed data",
+    401: "Authentication required. Please provide a valid API token",
+    403: "You do not have permission to perform this action",
+    404: "The requested resource was not found",
+    405: "This method is not allowed for the requested resource",
+    406: "This API answers application/json only",
+    413: "The request body is larger than 256 KiB",
+    415: "The request body must be JSON in UTF-8, sent as Content-Type: application/json",
+    429: "Too many requests. Please retry after the time in the Retry-After header",
+    500: "An unexpected error occurred on the server",
+    503: "The service is temporarily unavailable. Please retry",
+}
+
+Details: TypeAlias = list[dict[str, str]]
+
+
+def make_error(status: int, message: str = "", details: Details | None = None) -> dict[str, Any]:
+    """The envelope's body for an HTTP status; `details` rows are {"field", "message"}."""
+    phrase = HTTPStatus(status).phrase
+    body: dict[str, Any] = {
+        "error": phrase,
+        "message": message or _MESSAGES.get(status, phrase),
+        "code": status,
+    }
+    if details:
+        body["details"] = details
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        body["requestId"] = get_request_id()
+    return body
+
+
+def flatten(errors: Any, field: str = "") -> Details:
+    """DRF's nested validation errors as rows, in the serializer's order of fields."""
+    if isinstance(errors, dict):
+        return [row for name, inner in errors.items() for row in flatten(inner, str(name))]
+    if isinstance(errors, list):
+        return [row for inner in errors for row in flatten(inner, field)]
+    return [{"field": field, "message": str(errors)}]
+
+
+def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | None:
+    """DRF's EXCEPTION_HANDLER; None (a bug of ours) goes on to Django and comes back as a 500."""
+    if isinstance(exc, OperationalError | InterfaceError):
+        # Away, restarting, locked or full: the client can do no better than try again.
+        logger.error("The database did not answer: %s", type(exc).__name__, exc_info=exc)
+        status = HTTPStatus.SERVICE_UNAVAILABLE
+        return Response(make_error(status), status, headers={"Retry-After": "1"})
+    if isinstance(exc, Http404):
+        exc = NotFound()
+    elif isinstance(exc, PermissionDenied):
+        exc = APIPermissionDenied()
+    if not isinstance(exc, APIException):
+        return None
+    headers = {}
+    if challenge := getattr(exc, "auth_header", None):
+        headers["WWW-Authenticate"] = challenge
+    if wait := getattr(exc, "wait", None):
+        headers["Retry-After"] = str(wait)
+    if isinstance(exc, ValidationError):
+        body = make_error(exc.status_code, details=flatten(exc.detail))
+    else:
+        # DRF's own words may echo the request; only a 400 or a status of ours says more than ours.
+        known = exc.status_code in _MESSAGES and not isinstance(exc, ParseError)
+        body = make_error(exc.status_code, "" if known else str(exc.detail))
+    return Response(body, exc.status_code, headers=headers)
+
+
+class ErrorEnvelopeMiddleware:
+    """Puts Django's own error pages under /v1/ (path, Host, crash; DEBUG or not) into the shape."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self.get_response(request)
+        if (
+            not request.path.startswith(API_PREFIX)
+            or response.status_code < HTTPStatus.BAD_REQUEST
+            or response.get("Content-Type") == "application/json"
+        ):
+            return response
+        status = response.status_code
+        answer = JsonResponse(make_error(status), status=status)
+        answer["Content-Length"] = str(len(answer.content))
+        return answer

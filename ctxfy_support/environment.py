@@ -1,0 +1,111 @@
+"""The environment, read once and typed; a wrong value names its variable and stops the start."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import environ
+from django.core.exceptions import ImproperlyConfigured, ValidationError
+from django.core.validators import validate_email
+
+T = TypeVar("T")
+
+env = environ.Env()
+
+
+def read_env_file(base_dir: Path) -> None:
+    """Read `.env` (or the file that ENV_FILE names; empty: none) below what is set already."""
+    name = os.environ.get("ENV_FILE", ".env")
+    if name and (path := base_dir / name).is_file():
+        environ.Env.read_env(path)
+
+
+def parse(name: str, default: str, convert: Callable[[str], T]) -> T:
+    """The variable's value, converted.
+
+    Raises ImproperlyConfigured, which names the variable, where `convert` raises ValueError.
+    """
+    text = env.str(name, default=default).strip()
+    try:
+        return convert(text)
+    except ValueError as exc:
+        raise ImproperlyConfigured(f"{name}: {exc}") from None
+
+
+def boolean(name: str, *, default: bool) -> bool:
+    def convert(text: str) -> bool:
+        if text.lower() in {"1", "true", "yes", "on"}:
+            return True
+        if text.lower() in {"0", "false", "no", "off", ""}:
+            return False
+        raise ValueError(f"{text!r} is not one of true, false")
+
+    return parse(name, str(default), convert)
+
+
+def choice(name: str, default: str, choices: tuple[str, ...]) -> str:
+    def convert(text: str) -> str:
+        if (text or default) not in choices:
+            raise ValueError(f"{text!r} is not one of {', '.join(choices)}")
+        return text or default
+
+    return parse(name, default, convert)
+
+
+def number(name: str, default: float, *, minimum: float, maximum: float) -> float:
+    def convert(text: str) -> float:
+        try:
+            value = float(text or default)
+        except ValueError:
+            raise ValueError(f"{text!r} is not a number") from None
+        if not minimum <= value <= maximum:
+            raise ValueError(f"{text} is not between {minimum:g} and {maximum:g}")
+        return value
+
+    return parse(name, str(default), convert)
+
+
+def email_address(name: str, default: str = "") -> str:
+    def convert(text: str) -> str:
+        value = text or default
+        if value:
+            try:
+                validate_email(value)
+            except ValidationError:
+                raise ValueError(f"{value!r} is not one e-mail address") from None
+        return value
+
+    return parse(name, default, convert)
+
+
+def http_url(name: str, default: str) -> str:
+    def convert(text: str) -> str:
+        value = text or default
+        parts = urlsplit(value)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise ValueError(f"{value!r} is not an http:// or https:// address")
+        return value
+
+    return parse(name, default, convert)
+
+
+def names(name: str, default: str = "") -> list[str]:
+    """A comma-separated list, blanks left out."""
+    return [item.strip() for item in parse(name, default, str).split(",") if item.strip()]
+
+
+def database(name: str, default: str, base_dir: Path) -> dict[str, Any]:
+    """Django's DATABASES entry; a relative SQLite path is taken from the project's folder."""
+    try:
+        config: dict[str, Any] = dict(env.db_url(name, default=default))
+    except (ValueError, KeyError, ImproperlyConfigured):
+        config = {}
+    if config.get("ENGINE") == "django.db.backends.sqlite3":
+        if config["NAME"] != ":memory:":
+            config["NAME"] = str(base_dir / config["NAME"])
+    elif config.get("ENGINE") != "django.db.backends.postgresql" or not config.get("NAME"):
+        # The value itself may hold a password, so the message leaves it out.
+        raise ImproperlyConfigured(f"{name}: not a sqlite:///… or postgres://… address")
+    return config

@@ -1,0 +1,38 @@
+"""Serializer fields that take JSON strings and nothing that merely looks like one."""
+
+import re
+from typing import Any
+
+from rest_framework import serializers
+
+# C0, DEL and C1 controls, and lone surrogates, which no UTF-8 text can hold.
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_CONTROLS_BUT_LAYOUT = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
+class TextField(serializers.CharField):
+    """A JSON string without control characters: one line, trimmed.
+
+    `multiline=True` keeps the text as written, with its tabs and line breaks.
+    """
+
+    default_error_messages = {
+        "required": "This field is required",
+        "not_a_string": "Must be a string",
+        "null": "Must be a string",
+        "blank": "Must not be empty",
+        "control_characters": "Must not contain control characters",
+        "max_length": "Must not be longer than {max_length} characters",
+    }
+
+    def __init__(self, *, multiline: bool = False, **kwargs: Any) -> None:
+        self.forbidden = _CONTROLS_BUT_LAYOUT if multiline else _CONTROLS
+        super().__init__(trim_whitespace=not multiline, **kwargs)
+
+    def to_internal_value(self, data: Any) -> str:
+        if not isinstance(data, str):
+            self.fail("not_a_string")
+        text = super().to_internal_value(data)
+        if self.forbidden.search(text):
+            self.fail("control_characters")
+        return text

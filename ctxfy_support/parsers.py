@@ -1,0 +1,61 @@
+"""Strict JSON: one UTF-8 object, bounded before it is parsed, with nothing to interpret."""
+
+import json
+from collections.abc import Mapping
+from typing import IO, Any
+
+from django.conf import settings
+from django.utils.http import parse_header_parameters
+from rest_framework.exceptions import APIException, ParseError, UnsupportedMediaType
+from rest_framework.parsers import BaseParser
+
+
+class BodyTooLarge(APIException):
+    """The body is over MAX_BODY_BYTES, said or measured."""
+
+    status_code = 413
+    default_detail = "The request body is larger than 256 KiB"
+    default_code = "body_too_large"
+
+
+def _unique_pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        raise ValueError("duplicate key")
+    return result
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"{name} is not JSON")
+
+
+class StrictJSONParser(BaseParser):
+    """Takes RFC 8259 objects; refuses duplicate keys, NaN, a BOM and any other encoding."""
+
+    media_type = "application/json"
+
+    def parse(
+        self,
+        stream: IO[bytes],
+        media_type: str | None = None,
+        parser_context: Mapping[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        """Raise UnsupportedMediaType (415), BodyTooLarge (413) or ParseError (400)."""
+        _, parameters = parse_header_parameters(media_type or "")
+        if parameters.get("charset", "utf-8").lower() not in {"utf-8", "utf8"}:
+            raise UnsupportedMediaType(media_type or "")
+        body = stream.read(settings.MAX_BODY_BYTES + 1)
+        if len(body) > settings.MAX_BODY_BYTES:
+            raise BodyTooLarge
+        try:
+            data = json.loads(
+                body.decode("utf-8"),
+                object_pairs_hook=_unique_pairs,
+                parse_constant=_refuse_constant,
+            )
+        except (ValueError, RecursionError):
+            # The exception's own text would echo the body, down to its lone surrogates.
+            raise ParseError("The request body is not valid JSON in UTF-8") from None
+        if not isinstance(data, dict):
+            raise ParseError("The request body must be a JSON object")
+        return data
