@@ -1,0 +1,42 @@
+"""The format of an API key, known without a database: `ctxfy_` + 32 random + 6 check characters.
+
+The check characters (CRC-32 of what precedes them) refuse a typo without a query and let secret
+scanners tell a leaked key from noise. The secret has 190 bits, so a fast hash of it is enough: a
+password hash protects only what can be guessed.
+"""
+
+import hashlib
+import re
+import secrets
+import string
+import zlib
+
+PREFIX = "ctxfy_"
+SHOWN_CHARACTERS = 12
+_BASE62 = string.digits + string.ascii_uppercase + string.ascii_lowercase
+_FORMAT = re.compile(rf"{PREFIX}[0-9A-Za-z]{{38}}", re.ASCII)
+
+
+def _check_characters(body: str) -> str:
+    """CRC-32 in six base-62 digits, most significant first."""
+    number, digits = zlib.crc32(body.encode("ascii")), ""
+    for _ in range(6):
+        number, digit = divmod(number, 62)
+        digits = _BASE62[digit] + digits
+    return digits
+
+
+def generate() -> str:
+    """A new key, 44 ASCII characters."""
+    body = PREFIX + "".join(secrets.choice(_BASE62) for _ in range(32))
+    return body + _check_characters(body)
+
+
+def is_well_formed(key: str) -> bool:
+    """Whether this could be one of our keys: its format and its check characters."""
+    return bool(_FORMAT.fullmatch(key)) and key[-6:] == _check_characters(key[:-6])
+
+
+def digest(key: str) -> str:
+    """SHA-256 of the key, 64 hexadecimal digits: what is stored."""
+    return hashlib.sha256(key.encode()).hexdigest()

@@ -1,0 +1,71 @@
+"""Accounts, plans and keys in the back-office."""
+
+import re
+
+import pytest
+from django.urls import reverse
+
+from accounts.models import APIKey, User
+from accounts.tests.factories import APIKeyFactory, UserFactory
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.mark.parametrize("model", ["user", "plan", "apikey"])
+def test_lists_with_a_constant_number_of_queries(
+    admin_client, django_assert_max_num_queries, model
+):
+    APIKeyFactory.create_batch(20)
+    with django_assert_max_num_queries(12):
+        response = admin_client.get(reverse(f"admin:accounts_{model}_changelist"))
+    assert response.status_code == 200
+
+
+def issue(admin_client):
+    return admin_client.post(
+        reverse("admin:accounts_apikey_add"),
+        {"user": UserFactory().pk, "name": "CI", "expiration_date_0": "", "expiration_date_1": ""},
+        follow=True,
+    )
+
+
+def test_issues_a_key_and_shows_it_once(admin_client):
+    page = issue(admin_client).content.decode()
+    (secret,) = set(re.findall(r"ctxfy_[0-9A-Za-z]{38}", page))
+    assert APIKey.objects.find_active(secret).name == "CI"
+    again = admin_client.get(reverse("admin:accounts_apikey_changelist")).content.decode()
+    assert secret not in again
+
+
+def test_revokes_keys_from_the_list(admin_client):
+    key = APIKeyFactory()
+    admin_client.post(
+        reverse("admin:accounts_apikey_changelist"),
+        {"action": "revoke", "_selected_action": [str(key.pk)]},
+    )
+    assert APIKey.objects.find_active(key.secret) is None
+
+
+def test_does_not_edit_or_delete_a_key(admin_client):
+    key = APIKeyFactory(name="CI")
+    page = reverse("admin:accounts_apikey_change", args=[key.pk])
+    assert admin_client.get(page).status_code == 200
+    assert admin_client.post(page, {"name": "other", "user": key.user_id}).status_code == 403
+    delete = reverse("admin:accounts_apikey_delete", args=[key.pk])
+    assert admin_client.post(delete, {"post": "yes"}).status_code == 403
+    assert APIKey.objects.get().name == "CI"
+
+
+def test_creates_an_account_with_its_plan(admin_client):
+    admin_client.post(
+        reverse("admin:accounts_user_add"),
+        {
+            "username": "grace",
+            "usable_password": "false",
+            "email": "grace@example.com",
+            "plan": "enterprise",
+            "token_balance": "7",
+        },
+    )
+    user = User.objects.get(username="grace")
+    assert (user.plan_id, user.token_balance) == ("enterprise", 7)
