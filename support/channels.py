@@ -1,0 +1,149 @@
+"""Is there any use in sending now? What all processes know about the way the mail goes.
+
+A channel that refuses us, or that cannot be reached three times running, is down: every row waits,
+and one attempt in thirty seconds, whoever makes it, finds out whether it is back.
+"""
+
+import logging
+import threading
+import time
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import models
+from django.db.models.functions import Now
+from django.utils.crypto import salted_hmac
+
+from support.failures import Failure, FailureKind
+
+logger = logging.getLogger(__name__)
+
+PROBE_EVERY = timedelta(seconds=30)
+UNREACHABLE_LIMIT = 3
+REMEMBER_SECONDS = 1.0
+_UNREACHABLE_CODES = {"deadline", "connection", "tls"}
+
+
+class MailChannel(models.Model):
+    """One way to send, with the settings it has; changed settings are another channel."""
+
+    name = models.CharField(primary_key=True, max_length=40)
+    failing_since = models.DateTimeField(null=True)
+    next_probe_at = models.DateTimeField(null=True)
+    last_error = models.CharField(max_length=200, blank=True)
+
+    class Meta:
+        db_table = "support_mail_channels"
+
+    def __str__(self) -> str:
+        return (
+            f"{self.name}, failing since {self.failing_since}" if self.failing_since else self.name
+        )
+
+
+def channel_name() -> str:
+    """The sender and eight digits of a keyed hash of its settings; no credential can be read off.
+
+    Whoever mends a password and restarts need not wait for the next probe.
+    """
+    configured = repr(
+        (
+            settings.EMAIL_BACKEND,
+            settings.ANYMAIL,
+            settings.EMAIL_HOST,
+            settings.EMAIL_PORT,
+            settings.EMAIL_HOST_USER,
+            settings.EMAIL_HOST_PASSWORD,
+            settings.EMAIL_USE_TLS,
+            settings.EMAIL_USE_SSL,
+            settings.SUPPORT_EMAIL,
+            settings.SUPPORT_EMAIL_FROM,
+        )
+    )
+    mark = salted_hmac("support.channels", configured, algorithm="sha256").hexdigest()[:8]
+    return f"{settings.SUPPORT_EMAIL_SENDER}-{mark}"
+
+
+class Breaker:
+    """This process's view of the channel; it asks the database at most once a second."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._unreachable = 0
+        self._down = False
+        self._asked_at = float("-inf")
+
+    def is_down(self) -> bool:
+        """Whether sending is known to be useless; reads one row, or remembers the last second."""
+        with self._lock:
+            if time.monotonic() - self._asked_at < REMEMBER_SECONDS:
+                return self._down
+        down = self._rows().filter(failing_since__isnull=False).exists()
+        self._remember(down=down)
+        return down
+
+    def take_probe(self) -> bool:
+        """Claim the one attempt in thirty seconds that a channel which is down gets."""
+        due = self._rows().filter(failing_since__isnull=False, next_probe_at__lte=Now())
+        return bool(due.update(next_probe_at=Now() + PROBE_EVERY))
+
+    def report(self, failure: Failure | None) -> None:
+        """Learn from an attempt: what opens the breaker, what closes it, what says nothing."""
+        if failure is None or failure.kind is FailureKind.MESSAGE:
+            self._unreachable = 0
+            if self._down:
+                self._close()
+        elif failure.kind is FailureKind.CHANNEL:
+            self._open(failure)
+        elif failure.code in _UNREACHABLE_CODES:
+            self._unreachable += 1
+            if self._unreachable >= UNREACHABLE_LIMIT:
+                self._open(failure)
+        else:
+            self._unreachable = 0
+
+    def forget(self) -> None:
+        """Know nothing, as a process that has just started."""
+        self.__init__()  # type: ignore[misc]  # the start and this are one list of defaults
+
+    def _rows(self) -> models.QuerySet[MailChannel]:
+        return MailChannel.objects.filter(name=channel_name())
+
+    def _remember(self, *, down: bool) -> None:
+        with self._lock:
+            self._down, self._asked_at = down, time.monotonic()
+
+    def _open(self, failure: Failure) -> None:
+        state: dict[str, Any] = {
+            "next_probe_at": Now() + PROBE_EVERY,
+            "last_error": str(failure),
+        }
+        newly = self._rows().filter(failing_since=None).update(failing_since=Now(), **state)
+        if not newly:
+            _, newly = MailChannel.objects.get_or_create(
+                name=channel_name(), defaults={"failing_since": Now(), **state}
+            )
+        if newly:
+            logger.error(
+                "MAIL IS DOWN: %s. Every mail waits; one attempt every %d s finds out when it is "
+                "back. Nothing is lost.",
+                failure,
+                PROBE_EVERY.total_seconds(),
+            )
+        else:
+            self._rows().update(**state)
+        self._remember(down=True)
+
+    def _close(self) -> None:
+        self._unreachable = 0
+        if (
+            self._rows()
+            .filter(failing_since__isnull=False)
+            .update(failing_since=None, next_probe_at=None, last_error="")
+        ):
+            logger.warning("Mail is back: what waited goes out now")
+        self._remember(down=False)
+
+
+breaker = Breaker()

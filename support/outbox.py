@@ -1,0 +1,172 @@
+"""A row that is also a mail to be sent: at least once, by one sender at a time, whoever dies.
+
+A sender claims the row with one conditional statement, which leases it under a token of its own,
+sends outside any transaction, and marks the row only while that lease is alive. Every time that
+decides about a claim is the database's, so hosts need not agree on the hour.
+"""
+
+import random
+import uuid
+from datetime import timedelta
+from typing import Any, Self
+
+from django.conf import settings
+from django.db import connection, models, transaction
+from django.db.models import Q
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from ctxfy_support.ids import uuid7
+from support.failures import Failure, FailureKind
+
+LEASE_MARGIN = timedelta(seconds=15)
+FIRST_BACKOFF = timedelta(seconds=10)
+LONGEST_BACKOFF = timedelta(hours=1)
+GIVE_UP_AFTER = timedelta(hours=72)
+ATTEMPTS_KEPT = 100
+
+
+def lease_duration() -> timedelta:
+    """How long a claim holds: the deadline of one attempt and time to mark its outcome."""
+    return timedelta(seconds=settings.SUPPORT_EMAIL_DEADLINE) + LEASE_MARGIN
+
+
+def backoff(attempts: int) -> timedelta:
+    """The wait after the n-th failed attempt: exponential, full jitter, at most an hour."""
+    ceiling = min(LONGEST_BACKOFF, FIRST_BACKOFF * 2 ** min(attempts - 1, 20))
+    share = random.random()  # noqa: S311  (spreads load, hides nothing)
+    return timedelta(seconds=ceiling.total_seconds() * share)
+
+
+class EmailStatus(models.TextChoices):
+    """What became of the e-mail; the API's `status`."""
+
+    PENDING = "pending"
+    SENT = "sent"
+    FAILED = "failed"
+    STORED = "stored"
+
+
+class OutboxQuerySet(models.QuerySet[Any]):
+    def unleased(self) -> Self:
+        return self.filter(Q(leased_until=None) | Q(leased_until__lte=Now()))
+
+    def unsent(self) -> Self:
+        """What has not gone out and should have: pending, due or not, and given up."""
+        return self.filter(email_status__in=[EmailStatus.PENDING, EmailStatus.FAILED])
+
+    def due(self) -> Self:
+        """What a worker may take now: pending, its time come, in nobody's hands."""
+        return self.unleased().filter(email_status=EmailStatus.PENDING, next_attempt_at__lte=Now())
+
+    def claim(self) -> Any | None:
+        """Lease one row of this QuerySet, the first in its order; None if there is none to take.
+
+        Two callers never get the same row: one statement decides, and on PostgreSQL it steps
+        over the rows that others are deciding about.
+        """
+        token = uuid.uuid4()
+        candidate = self.unleased().values("pk")[:1]
+        everything = self.model._default_manager
+        with transaction.atomic():
+            if connection.features.has_select_for_update_skip_locked:
+                candidate = candidate.select_for_update(skip_locked=True)
+            claimed = everything.filter(pk=candidate).update(
+                lease_token=token, leased_until=Now() + lease_duration()
+            )
+        return everything.get(lease_token=token) if claimed else None
+
+    def queue_again(self) -> int:
+        """Make what was not sent due now, its 72 hours afresh; return how many rows that was."""
+        waiting = [EmailStatus.PENDING, EmailStatus.FAILED, EmailStatus.STORED]
+        return (
+            self.unleased()
+            .filter(email_status__in=waiting)
+            .update(
+                email_status=EmailStatus.PENDING,
+                next_attempt_at=Now(),
+                retrying_since=None,
+                updated_at=timezone.now(),
+            )
+        )
+
+
+class OutboxMessage(models.Model):
+    """The columns of a row that is mailed, and the rules that move them."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    updated_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    email_status = models.CharField(
+        max_length=10, choices=EmailStatus.choices, default=EmailStatus.PENDING, editable=False
+    )
+    sent_at = models.DateTimeField(null=True, editable=False)
+    attempts = models.PositiveIntegerField(default=0, editable=False)
+    next_attempt_at = models.DateTimeField(null=True, editable=False)
+    retrying_since = models.DateTimeField(null=True, editable=False)
+    leased_until = models.DateTimeField(null=True, editable=False)
+    lease_token = models.UUIDField(null=True, editable=False)
+    last_error = models.CharField(max_length=200, blank=True, editable=False)
+    # Rows {"at": RFC 3339, "ms": integer, "outcome", "kind", "code", "text"}, oldest first.
+    attempt_log = models.JSONField(default=list, editable=False)
+
+    class Meta:
+        abstract = True
+
+    def lease(self) -> None:
+        """Hold a row that is about to be inserted, so that it is born in its sender's hands."""
+        self.lease_token = uuid.uuid4()
+        self.leased_until = Now() + lease_duration()
+
+    def release(self) -> None:
+        """Give a claimed row back untried."""
+        held = type(self)._default_manager.filter(pk=self.pk, lease_token=self.lease_token)
+        held.update(leased_until=None, lease_token=None)
+
+    def mark_sent(self, entry: dict[str, Any]) -> bool:
+        """Record that the provider accepted the mail; False if the lease was not ours any more."""
+        return self._mark(
+            entry,
+            email_status=EmailStatus.SENT,
+            sent_at=timezone.now(),
+            attempts=self.attempts + 1,
+            last_error="",
+        )
+
+    def mark_failure(self, failure: Failure, entry: dict[str, Any]) -> bool:
+        """Record a failed attempt: give up, wait for a backoff, or wait for the channel.
+
+        Return False if the lease was not ours any more; then nothing is changed.
+        """
+        now = timezone.now()
+        since = self.retrying_since or now
+        if failure.kind is FailureKind.CHANNEL:
+            # Due at once, behind the others: the breaker holds all rows until a probe goes through.
+            changes: dict[str, Any] = {"next_attempt_at": Now(), "retrying_since": None}
+        elif failure.kind is FailureKind.MESSAGE or now - since >= GIVE_UP_AFTER:
+            changes = {"email_status": EmailStatus.FAILED, "attempts": self.attempts + 1}
+        else:
+            changes = {
+                "next_attempt_at": Now() + max(backoff(self.attempts + 1), failure.retry_after),
+                "retrying_since": since,
+                "attempts": self.attempts + 1,
+            }
+        changes = {"email_status": EmailStatus.PENDING} | changes
+        return self._mark(entry, last_error=str(failure), **changes)
+
+    def _mark(self, entry: dict[str, Any], **changes: Any) -> bool:
+        changes |= {
+            "attempt_log": [*self.attempt_log, entry][-ATTEMPTS_KEPT:],
+            "leased_until": None,
+            "lease_token": None,
+            "updated_at": timezone.now(),
+        }
+        held = type(self)._default_manager.filter(
+            pk=self.pk, lease_token=self.lease_token, leased_until__gt=Now()
+        )
+        if not held.update(**changes):
+            return False
+        for name, value in changes.items():
+            setattr(self, name, value)
+        return True

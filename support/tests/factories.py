@@ -1,0 +1,24 @@
+"""Tickets with a default for everything; a pending one is due."""
+
+from datetime import timedelta
+
+import factory
+from django.utils import timezone
+from factory.django import DjangoModelFactory
+
+from accounts.tests.factories import UserFactory
+from support.models import Ticket
+
+
+class TicketFactory(DjangoModelFactory):
+    class Meta:
+        model = Ticket
+
+    user = factory.SubFactory(UserFactory)
+    type = "billing"
+    reply_address = "ada@example.com"
+    message = "Charged twice in October."
+    subscription_plan = "pro"
+    token_balance = 1_000
+    email_status = "pending"
+    next_attempt_at = factory.LazyFunction(lambda: timezone.now() - timedelta(seconds=1))

@@ -1,0 +1,108 @@
+"""The kept connection to the mail provider, and the hard deadline on every attempt over it.
+
+The only module that touches Django's mail connections.
+"""
+
+import contextvars
+import threading
+import time
+from typing import Any
+
+from django.conf import settings
+from django.core.mail import EmailMessage, get_connection
+
+from support.failures import DeadlineExceededError
+
+LONGEST_IDLE_SECONDS = 20
+# What an attempt that was cut off may take to say that it had just been accepted.
+GRACE_SECONDS = 0.1
+
+
+class Connection:
+    """One connection; its attempts run in a thread of their own, which the deadline abandons.
+
+    Whoever waits for the attempt also records its outcome, so an abandoned one records nothing.
+    """
+
+    def __init__(self) -> None:
+        self.backend: Any = get_connection()
+        self.last_used = time.monotonic()
+
+    def send(self, message: EmailMessage, seconds: float) -> None:
+        """Return once the mail is accepted; raise DeadlineExceededError or the backend's error."""
+        done = threading.Event()
+        errors: list[BaseException] = []
+
+        def attempt() -> None:
+            try:
+                self.backend.open()
+                if not self.backend.send_messages([message]):
+                    raise RuntimeError("the backend sent nothing")
+            except BaseException as exc:
+                errors.append(exc)
+            finally:
+                done.set()
+
+        context = contextvars.copy_context()
+        threading.Thread(target=context.run, args=(attempt,), daemon=True).start()
+        if not done.wait(seconds):
+            self.abort()
+            if not done.wait(GRACE_SECONDS) or errors:
+                raise DeadlineExceededError
+        if errors:
+            raise errors[0]
+        self.last_used = time.monotonic()
+
+    def abort(self) -> None:
+        """Shut the sockets under an attempt that is still running."""
+        if watch := getattr(self.backend, "watch", None):
+            watch.abort()
+
+    def close(self) -> None:
+        """Close the connection without waiting for the other side."""
+        self.backend.close()
+        if watch := getattr(self.backend, "watch", None):
+            watch.release()
+
+
+class ConnectionPool:
+    """Idle connections of this process, the last used first."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._idle: list[Connection] = []
+
+    def send(self, message: EmailMessage) -> None:
+        """Send within SUPPORT_EMAIL_DEADLINE seconds over a kept connection or a new one.
+
+        Raises DeadlineExceededError, or whatever the backend raised; classify() knows them all.
+        """
+        connection = self._take()
+        try:
+            connection.send(message, settings.SUPPORT_EMAIL_DEADLINE)
+        except BaseException:
+            connection.abort()
+            raise
+        with self._lock:
+            self._idle.append(connection)
+
+    def _take(self) -> Connection:
+        oldest_allowed = time.monotonic() - LONGEST_IDLE_SECONDS
+        with self._lock:
+            stale = [kept for kept in self._idle if kept.last_used < oldest_allowed]
+            fresh = [kept for kept in self._idle if kept.last_used >= oldest_allowed]
+            taken = fresh.pop() if fresh else None
+            self._idle = fresh
+        for connection in stale:
+            connection.close()
+        return taken or Connection()
+
+    def close(self) -> None:
+        """Close every idle connection."""
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for connection in idle:
+            connection.close()
+
+
+pool = ConnectionPool()
