@@ -45,7 +45,9 @@ def test_is_the_same_on_the_next_run(serve):
     for _ in range(2):
         with serve() as demo:
             demo.wait_for_output("Ctrl-C")
-            outputs.append((curl_parts(demo.output)[1], re.findall("password (.+)\\)", demo.output)))
+            outputs.append(
+                (curl_parts(demo.output)[1], re.findall("password (.+)\\)", demo.output))
+            )
     assert outputs[0] == outputs[1]
 
 

@@ -1,0 +1,110 @@
+"""Guessing passwords at the back-office's door."""
+
+from datetime import timedelta
+
+import pytest
+from axes.models import AccessAttempt
+from django.urls import reverse
+from django.utils import timezone
+
+from accounts.models import User
+from accounts.tests.factories import APIKeyFactory
+
+pytestmark = pytest.mark.django_db
+
+PASSWORD = "correct horse battery"
+OFFICE = "203.0.113.7"
+
+
+@pytest.fixture(autouse=True)
+def people(django_user_model, settings):
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    for name in ("bea", "cem"):
+        django_user_model.objects.create_user(name, password=PASSWORD, is_staff=True)
+
+
+def log_in(client, name, password, address=OFFICE, **headers):
+    data = {"username": name, "password": password}
+    url = reverse("admin:login")
+    return client.post(url, data, REMOTE_ADDR=address, HTTP_X_FORWARDED_PROTO="https", **headers)
+
+
+@pytest.fixture
+def guessed(client, settings):
+    settings.DEBUG = True  # Plain HTTP from elsewhere than this machine.
+    return [log_in(client, "bea", "wrong").status_code for _ in range(5)]
+
+
+def test_locks_after_five_wrong_passwords(client, guessed):
+    assert guessed == [200, 200, 200, 200, 429]
+    answer = log_in(client, "bea", PASSWORD)
+    assert answer.status_code == 429
+    assert "Too many wrong passwords" in answer.content.decode()
+    assert "_auth_user_id" not in client.session
+
+
+def test_does_not_lock_the_office(client, guessed):
+    assert log_in(client, "cem", PASSWORD).status_code == 302
+
+
+def test_does_not_lock_the_name_elsewhere(client, guessed):
+    assert log_in(client, "bea", PASSWORD, address="198.51.100.4").status_code == 302
+
+
+def test_opens_again_after_fifteen_minutes(client, guessed):
+    for minutes, status in ((14, 429), (16, 302)):
+        AccessAttempt.objects.update(attempt_time=timezone.now() - timedelta(minutes=minutes))
+        assert log_in(client, "bea", PASSWORD).status_code == status
+
+
+def test_is_not_prolonged_by_more_guesses(client, guessed):
+    AccessAttempt.objects.update(attempt_time=timezone.now() - timedelta(minutes=14))
+    log_in(client, "bea", "wrong")
+    assert AccessAttempt.objects.get().attempt_time < timezone.now() - timedelta(minutes=13)
+
+
+def test_forgets_after_a_right_password(client, settings):
+    settings.DEBUG = True
+    for _ in range(3):
+        for _ in range(4):
+            log_in(client, "bea", "wrong")
+        assert log_in(client, "bea", PASSWORD).status_code == 302
+
+
+def test_leaves_api_keys_alone(client, guessed):
+    key = APIKeyFactory(user=User.objects.get(username="bea"))
+    headers = {"HTTP_AUTHORIZATION": f"Bearer {key.secret}", "REMOTE_ADDR": OFFICE}
+    assert client.get("/v1/support/tickets", **headers).status_code == 200
+
+
+def test_takes_the_address_from_a_trusted_proxy(client, settings):
+    from ipaddress import ip_network
+
+    settings.DEBUG = True
+    settings.TRUSTED_PROXIES = [ip_network("10.0.0.0/8")]
+    for _ in range(5):
+        log_in(client, "bea", "wrong", "10.0.0.1", HTTP_X_FORWARDED_FOR=f"1.2.3.4, {OFFICE}")
+    elsewhere = {"HTTP_X_FORWARDED_FOR": "198.51.100.4"}
+    assert AccessAttempt.objects.get().ip_address == OFFICE
+    assert log_in(client, "bea", PASSWORD, "10.0.0.1", **elsewhere).status_code == 302
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "be\x00a", "", "\U0001f600"])
+@pytest.mark.parametrize("address", [OFFICE, "not an address"])
+def test_never_breaks_on_a_strange_name_or_address(client, settings, name, address):
+    settings.DEBUG = True
+    assert log_in(client, name, "wrong", address).status_code == 200
+
+
+def test_keeps_no_password(client, guessed):
+    log_in(client, "bea", "s3cret-guess")
+    attempt = AccessAttempt.objects.get()
+    assert "wrong" not in attempt.post_data
+    assert "s3cret" not in attempt.post_data + attempt.get_data
+
+
+def test_is_lifted_by_an_administrator(client, guessed, admin_client):
+    attempt = AccessAttempt.objects.get()
+    url = reverse("admin:axes_accessattempt_delete", args=[attempt.pk])
+    admin_client.post(url, {"post": "yes"})
+    assert log_in(client, "bea", PASSWORD).status_code == 302

@@ -1,0 +1,96 @@
+"""Fixtures of every app's tests: the fake mail providers and the real service as a process."""
+
+import contextlib
+import signal
+
+import pytest
+from django.db import connection
+
+from accounts.wrong_keys import wrong_keys
+from ctxfy_support.metrics import counters
+from ctxfy_support.tests.browser import Browser, find_chromium
+from ctxfy_support.tests.processes import ServiceProcess, database_url
+from ctxfy_support.tests.scripted_smtp_server import ScriptedSMTPServer
+from ctxfy_support.tests.sendgrid_server import SendGridServer
+from ctxfy_support.tests.smtp_server import SMTPServer
+from support.channels import breaker
+from support.transport import pool
+
+
+def pytest_configure():
+    # A run that is told to end still stops the servers and processes it has started.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(items):
+    """Give back the migrations' rows (plans, roles) to every test that empties the tables."""
+    for item in items:
+        marker = item.get_closest_marker("django_db")
+        if marker and marker.kwargs.get("transaction"):
+            restored = pytest.mark.django_db(**marker.kwargs | {"serialized_rollback": True})
+            item.add_marker(restored, append=False)
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix, tmp_path_factory):
+    """Keep SQLite's test database in a file, which the service's process can open too."""
+    if connection.vendor == "sqlite":
+        path = tmp_path_factory.mktemp("database") / "test.sqlite3"
+        connection.settings_dict["TEST"]["NAME"] = str(path)
+
+
+@pytest.fixture(autouse=True)
+def fresh_process():
+    """Each test starts as a process does: no connection kept, nothing counted or known."""
+    yield
+    pool.close()
+    breaker.forget()
+    wrong_keys.forget()
+    counters.forget()
+
+
+@pytest.fixture
+def smtp_server():
+    with SMTPServer() as server:
+        yield server
+
+
+@pytest.fixture
+def scripted_smtp_server():
+    with ScriptedSMTPServer() as server:
+        yield server
+
+
+@pytest.fixture
+def sendgrid_server():
+    with SendGridServer() as server:
+        yield server
+
+
+@pytest.fixture
+def process_env(transactional_db, django_db_serialized_rollback):
+    """The environment of a process that shares this test's database."""
+    return {"DATABASE_URL": database_url(connection.settings_dict)}
+
+
+@pytest.fixture
+def service(process_env):
+    """Start the service on the test database: `service(SUPPORT_EMAIL="…")`, ended with the test."""
+    with contextlib.ExitStack() as stack:
+        yield lambda **env: stack.enter_context(ServiceProcess(env=process_env | env))
+
+
+@pytest.fixture
+def open_page(process_env, monkeypatch):
+    """`open_page(url, theme="dark", width=375)`: a page in Chromium (browser.py).
+
+    What its console reports, an exception and a request to any other host fail the test.
+    """
+    find_chromium()
+    # Playwright's event loop counts as running in this thread until it stops; the test itself
+    # is not within it and may use the database.
+    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+    with Browser() as browser:
+        yield browser.open
+    if browser.complaints:
+        pytest.fail("\n".join(browser.complaints))
