@@ -1,33 +1,84 @@
-"""Accounts, plans and API keys in the back-office."""
+"""Accounts, plans, API keys, roles and failed logins in the back-office."""
 
 from typing import Any
 
+from axes.models import AccessAttempt
 from django.contrib import admin, messages
-from django.contrib.auth.admin import UserAdmin
+from django.contrib.auth.admin import GroupAdmin, UserAdmin
+from django.contrib.auth.models import Group
 from django.db.models import QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest
+from unfold.admin import ModelAdmin
+from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
 from accounts.models import APIKey, Plan, User
 
+PERMISSION_FIELDS = ("is_active", "is_staff", "is_superuser", "groups", "user_permissions")
+# What would let somebody give themselves more than they have.
+SUPERUSER_FIELDS = ("is_superuser", "user_permissions")
+
 
 @admin.register(User)
-class AccountAdmin(UserAdmin[User]):
+class AccountAdmin(UserAdmin[User], ModelAdmin):
+    """Whoever may change accounts sees roles and passwords; whoever may only look, does not."""
+
+    form = UserChangeForm
+    add_form = UserCreationForm
+    change_password_form = AdminPasswordChangeForm
     list_display = ("username", "email", "plan", "token_balance", "is_active", "is_staff")
     list_filter = ("plan", "is_active", "is_staff")
     list_select_related = ("plan",)
+    show_full_result_count = False
+    readonly_fields = ("last_login", "date_joined")
     fieldsets = (
-        *(UserAdmin.fieldsets or ()),
+        (None, {"fields": ("username", "password")}),
+        ("Person", {"fields": ("first_name", "last_name", "email")}),
         ("Subscription", {"fields": ("plan", "token_balance")}),
+        ("Permissions", {"fields": PERMISSION_FIELDS}),
+        ("Dates", {"fields": ("last_login", "date_joined")}),
     )
     add_fieldsets = (
         *UserAdmin.add_fieldsets,
         ("Subscription", {"fields": ("email", "plan", "token_balance")}),
     )
 
+    def get_fieldsets(self, request: HttpRequest, obj: User | None = None) -> Any:
+        fieldsets = super().get_fieldsets(request, obj)
+        if obj is None or self.has_change_permission(request, obj):
+            return fieldsets
+        shown = [row for row in fieldsets if row[0] != "Permissions"]
+        return [(None, {"fields": ("username",)}), *shown[1:]]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> Any:
+        fields = super().get_readonly_fields(request, obj)
+        return fields if request.user.is_superuser else (*fields, *SUPERUSER_FIELDS)
+
+    def get_list_display(self, request: HttpRequest) -> Any:
+        fields = super().get_list_display(request)
+        if self.has_change_permission(request):
+            return fields
+        return [field for field in fields if field != "is_staff"]
+
+    def get_list_filter(self, request: HttpRequest) -> Any:
+        fields = super().get_list_filter(request)
+        if self.has_change_permission(request):
+            return fields
+        return [field for field in fields if field != "is_staff"]
+
+    def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        return super().has_change_permission(request, obj) and self._outranks(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        return super().has_delete_permission(request, obj) and self._outranks(request, obj)
+
+    def _outranks(self, request: HttpRequest, obj: User | None) -> bool:
+        # A new password for a superuser's account would be a way to become one.
+        return obj is None or request.user.is_superuser or not obj.is_superuser
+
 
 @admin.register(Plan)
-class PlanAdmin(admin.ModelAdmin[Plan]):
+class PlanAdmin(ModelAdmin):
     list_display = ("name", "slug", "requests_per_minute")
 
     def get_readonly_fields(self, request: HttpRequest, obj: Plan | None = None) -> tuple[str, ...]:
@@ -35,13 +86,14 @@ class PlanAdmin(admin.ModelAdmin[Plan]):
 
 
 @admin.register(APIKey)
-class APIKeyAdmin(admin.ModelAdmin[APIKey]):
+class APIKeyAdmin(ModelAdmin):
     """Keys are issued and revoked here, never edited or deleted: the secret is shown once."""
 
     list_display = ("key_prefix", "name", "user", "created_at", "expiration_date", "revoked_at")
     list_filter = ("revoked_at",)
     list_select_related = ("user",)
     search_fields = ("key_prefix", "name", "user__username")
+    show_full_result_count = False
     autocomplete_fields = ("user",)
     fields = ("user", "name", "expiration_date")
     actions = ("revoke",)
@@ -71,3 +123,26 @@ class APIKeyAdmin(admin.ModelAdmin[APIKey]):
             key.revoke()
             self.log_change(request, key, "Revoked")
         messages.success(request, "The selected keys stop working on the next request.")
+
+
+admin.site.unregister(Group)
+
+
+@admin.register(Group)
+class RoleAdmin(GroupAdmin, ModelAdmin):
+    pass
+
+
+@admin.register(AccessAttempt)
+class FailedLoginAdmin(ModelAdmin):
+    """Who mistyped a password, from where; deleting the row unlocks the name there."""
+
+    list_display = ("username", "ip_address", "failures_since_start", "attempt_time")
+    search_fields = ("username", "ip_address")
+    fields = ("username", "ip_address", "failures_since_start", "attempt_time", "user_agent")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: AccessAttempt | None = None) -> bool:
+        return False

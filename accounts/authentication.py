@@ -3,10 +3,12 @@
 from typing import Any
 
 from rest_framework.authentication import BaseAuthentication, get_authorization_header
-from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.exceptions import AuthenticationFailed, Throttled
 from rest_framework.request import Request
 
 from accounts.models import APIKey, User
+from accounts.wrong_keys import wrong_keys
+from ctxfy_support.client_address import get_client_address
 
 
 def find_token(request: Request) -> str | None:
@@ -19,13 +21,22 @@ class APIKeyAuthentication(BaseAuthentication):
     """Makes the key's user `request.user` and the key itself `request.auth`."""
 
     def authenticate(self, request: Request) -> tuple[User, APIKey] | None:
-        """Return None without a Bearer token; raise AuthenticationFailed for one that is no use."""
+        """Return None without a Bearer token; raise AuthenticationFailed for one that is no use.
+
+        Raises Throttled where the client's address has sent too many of those.
+        """
         token = find_token(request)
         if token is None:
             return None
+        address = get_client_address(request._request)  # noqa: SLF001  (Django's own request)
+        if wait := wrong_keys.seconds_to_wait(address, token):
+            raise Throttled(wait)
         key = APIKey.objects.find_active(token)
         if key is None:
+            wrong_keys.note_wrong(address)
             raise AuthenticationFailed
+        wrong_keys.note_worked(key.digest)
+        request._request.api_key = key  # type: ignore[attr-defined]  # noqa: SLF001
         return key.user, key
 
     def authenticate_header(self, request: Any) -> str:

@@ -6,7 +6,7 @@ from http import HTTPStatus
 from typing import Any, TypeAlias
 
 from django.core.exceptions import PermissionDenied
-from django.db import InterfaceError, OperationalError
+from django.db import InterfaceError, InternalError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from rest_framework.exceptions import APIException, NotFound, ParseError, ValidationError
 from rest_framework.exceptions import PermissionDenied as APIPermissionDenied
@@ -16,7 +16,12 @@ from ctxfy_support.request_id import get_request_id
 
 logger = logging.getLogger(__name__)
 
-API_PREFIX = "/v1/"
+
+def is_api(path: str) -> bool:
+    """Whether a path belongs to the API, and so is answered in JSON whatever happens."""
+    return path == "/v1" or path.startswith("/v1/")
+
+
 _MESSAGES = {
     400: "The request contains invalid parameters or malformed data",
     401: "Authentication required. Please provide a valid API token",
@@ -60,8 +65,9 @@ def flatten(errors: Any, field: str = "") -> Details:
 
 def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | None:
     """DRF's EXCEPTION_HANDLER; None (a bug of ours) goes on to Django and comes back as a 500."""
-    if isinstance(exc, OperationalError | InterfaceError):
-        # Away, restarting, locked or full: the client can do no better than try again.
+    if isinstance(exc, OperationalError | InterfaceError | InternalError):
+        # Away, restarting, locked, full or (after a failover) read-only: trying again is all that
+        # a client can do.
         logger.error("The database did not answer: %s", type(exc).__name__, exc_info=exc)
         status = HTTPStatus.SERVICE_UNAVAILABLE
         return Response(make_error(status), status, headers={"Retry-After": "1"})
@@ -94,7 +100,7 @@ class ErrorEnvelopeMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         response = self.get_response(request)
         if (
-            not request.path.startswith(API_PREFIX)
+            not is_api(request.path)
             or response.status_code < HTTPStatus.BAD_REQUEST
             or response.get("Content-Type") == "application/json"
         ):

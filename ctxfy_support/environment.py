@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -94,6 +95,15 @@ def http_url(name: str, default: str) -> str:
 def names(name: str, default: str = "") -> list[str]:
     """A comma-separated list, blanks left out."""
     return [item.strip() for item in parse(name, default, str).split(",") if item.strip()]
+
+
+def networks(name: str) -> list[IPv4Network | IPv6Network]:
+    """A comma-separated list of addresses and networks in CIDR notation."""
+
+    def convert(text: str) -> list[IPv4Network | IPv6Network]:
+        return [ip_network(item.strip()) for item in text.split(",") if item.strip()]
+
+    return parse(name, "", convert)
 
 
 def database(name: str, default: str, base_dir: Path) -> dict[str, Any]:

@@ -5,6 +5,15 @@ import time
 import uuid
 
 
+def parse_id(text: str) -> uuid.UUID | None:
+    """The id that this text is, written as the API writes it; None for anything else."""
+    try:
+        value = uuid.UUID(text)
+    except ValueError:
+        return None
+    return value if str(value) == text else None
+
+
 def uuid7() -> uuid.UUID:
     """A new id: 48 bits of Unix milliseconds, version, 12 random bits, variant, 62 random bits."""
     milliseconds = time.time_ns() // 1_000_000 & (1 << 48) - 1

@@ -1,11 +1,13 @@
 """Every setting, read from the environment (README, "Settings"); the same file serves tests."""
 
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import django_stubs_ext
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.utils import get_random_secret_key
+from django.templatetags.static import static
 
 from ctxfy_support import environment
 
@@ -30,8 +32,10 @@ SITE_URL = environment.http_url("SITE_URL", "http://127.0.0.1:8000").rstrip("/")
 ROOT_URLCONF = "ctxfy_support.urls"
 WSGI_APPLICATION = "ctxfy_support.wsgi.application"
 INSTALLED_APPS = [
+    "ctxfy_support",
     "accounts",
     "support",
+    "unfold",  # Before the admin, whose templates it replaces.
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -39,11 +43,17 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "rest_framework",
+    "drf_spectacular",
     "anymail",
+    "axes",
 ]
 MIDDLEWARE = [
     "ctxfy_support.request_id.RequestIdMiddleware",
+    "ctxfy_support.metrics.MetricsMiddleware",
     "ctxfy_support.envelope.ErrorEnvelopeMiddleware",
+    "ctxfy_support.transport_security.TransportSecurityMiddleware",
+    "support.content_security_policy.ContentSecurityPolicyMiddleware",
+    "accounts.middleware.AccountMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -52,6 +62,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "axes.middleware.AxesMiddleware",
 ]
 TEMPLATES = [
     {
@@ -104,15 +115,15 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
     }
 else:
-    # Whole milliseconds; 0 is no limit. The web process sets one (wsgi.py); a migration has none.
-    statement_ms = int(
-        environment.number("DATABASE_STATEMENT_TIMEOUT_MS", 0, minimum=0, maximum=3_600_000)
-    )
+    DATABASES["default"]["ENGINE"] = "ctxfy_support.postgresql"
     DATABASES["default"]["OPTIONS"] = {
         **DATABASES["default"].get("OPTIONS", {}),
         "connect_timeout": 2,
-        "tcp_user_timeout": 2_500,
-        "options": f"-c statement_timeout={statement_ms} -c lock_timeout={statement_ms}",
+        "tcp_user_timeout": 2_000,
+        # Whole milliseconds; 0 is no limit. The web process has one (wsgi.py), a migration none.
+        "statement_timeout_ms": int(
+            environment.number("DATABASE_STATEMENT_TIMEOUT_MS", 0, minimum=0, maximum=3_600_000)
+        ),
         "prepare_threshold": 5,
         "server_side_binding": True,
     }
@@ -120,6 +131,10 @@ else:
 # --- Accounts and the API ------------------------------------------------------------------------
 
 AUTH_USER_MODEL = "accounts.User"
+AUTHENTICATION_BACKENDS = [
+    "axes.backends.AxesStandaloneBackend",
+    "django.contrib.auth.backends.ModelBackend",
+]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in (
@@ -134,13 +149,84 @@ MAX_BODY_BYTES = 256 * 1024
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["accounts.authentication.APIKeyAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_THROTTLE_CLASSES": ["accounts.throttling.PlanThrottle"],
+    "DEFAULT_PAGINATION_CLASS": "ctxfy_support.pagination.PageEnvelope",
     "DEFAULT_PARSER_CLASSES": ["ctxfy_support.parsers.StrictJSONParser"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "ctxfy_support.negotiation.JSONNegotiation",
     "DEFAULT_METADATA_CLASS": None,
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "ctxfy_support.envelope.exception_handler",
     "URL_FORMAT_OVERRIDE": None,
     "DATETIME_FORMAT": "%Y-%m-%dT%H:%M:%S.%fZ",
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Ctxfy Support API",
+    "VERSION": "1.0.0",
+    "OAS_VERSION": "3.1.0",
+    "POSTPROCESSING_HOOKS": [
+        "accounts.schema.add_notes",
+        "support.schema.add_notes",
+        "ctxfy_support.openapi.add_what_all_share",
+    ],
+}
+
+# --- Back-office ---------------------------------------------------------------------------------
+
+UNFOLD = {
+    "SITE_TITLE": "Ctxfy support",
+    "SITE_HEADER": "Ctxfy support",
+    "SITE_SYMBOL": "support_agent",
+    "SITE_URL": None,
+    "SHOW_BACK_BUTTON": False,
+    "SITE_FAVICONS": [
+        {"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("support/icon.svg")}
+    ],
+    "STYLES": [lambda request: static("support/back_office.css")],
+    "SCRIPTS": [lambda request: static("support/back_office.js")],
+    "SIDEBAR": {"navigation": "support.navigation.make_sidebar"},
+    "DASHBOARD_CALLBACK": "support.dashboard.show",
+    "COLORS": {
+        "primary": {
+            "50": "#eef2ff",
+            "100": "#e0e7ff",
+            "200": "#c7d2fe",
+            "300": "#a5b4fc",
+            "400": "#a5b4fc",
+            "500": "#8b9bfa",
+            "600": "#4338ca",
+            "700": "#3730a3",
+            "800": "#312e81",
+            "900": "#272566",
+            "950": "#1e1b4b",
+        },
+    },
+}
+
+# Five wrong passwords lock that name from that address for 15 minutes: neither the name elsewhere
+# nor the others behind the office's address. Only log-in pages ask; API keys never do.
+AXES_FAILURE_LIMIT = 5
+AXES_COOLOFF_TIME = timedelta(minutes=15)
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_RESET_ON_SUCCESS = True
+# Otherwise a guesser who goes on would keep the name locked for ever.
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
+AXES_CLIENT_IP_CALLABLE = "accounts.login_lockout.find_address"
+AXES_USERNAME_CALLABLE = "accounts.login_lockout.find_name"
+AXES_LOCKOUT_TEMPLATE = "admin/locked_out.html"
+AXES_SENSITIVE_PARAMETERS = ["username", "ip_address", "csrfmiddlewaretoken"]
+AXES_DISABLE_ACCESS_LOG = True
+AXES_ENABLE_ADMIN = False  # accounts/admin.py shows them in the back-office's look.
+AXES_VERBOSE = False
+
+# --- Monitoring ----------------------------------------------------------------------------------
+
+# What the apps add to /health and /metrics; the project's own modules know no app.
+HEALTH_CHECKS = {"mail": "support.monitoring.check_mail"}
+METRICS = ["support.monitoring.collect"]
+COUNTERS = {
+    "support_tickets_total": "Tickets stored, by type.",
+    "support_mail_attempts_total": "Attempts to send a mail, by outcome and failure class.",
 }
 
 # --- Mail ----------------------------------------------------------------------------------------
@@ -202,7 +288,15 @@ LOGGING = {
 
 # --- Transport -----------------------------------------------------------------------------------
 
+# Only these may say where a request came from and whether it came over TLS.
+TRUSTED_PROXIES = environment.networks("TRUSTED_PROXIES")
 X_FRAME_OPTIONS = "DENY"
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SILENCED_SYSTEM_CHECKS = [
+    # TransportSecurityMiddleware does both, by the client's own connection.
+    "security.W004",
+    "security.W008",
+]
 SESSION_COOKIE_SECURE = not DEBUG
 CSRF_COOKIE_SECURE = not DEBUG
 SESSION_COOKIE_HTTPONLY = True

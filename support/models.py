@@ -1,40 +1,61 @@
 """A ticket as it was sent, the account as it was at that moment, and where triage stands."""
 
+import hashlib
+import json
 from typing import Any
 
 from django.conf import settings
 from django.core.mail import EmailMultiAlternatives
-from django.db import models
+from django.db import IntegrityError, models
 from django.db.models import Q
 from django.db.models.functions import Now
 
 from support import mail
 from support.channels import MailChannel as MailChannel
 from support.outbox import EmailStatus, OutboxMessage, OutboxQuerySet
+from support.replies import CannedReply as CannedReply
+from support.replies import Reply as Reply
+from support.saved_views import SavedView as SavedView
+from support.timeline import TicketEvent as TicketEvent
+from support.triage import Tag as Tag
+from support.triage import TicketState as TicketState
+from support.triage import Triaged, TriageQuerySet
 
 
-class TicketState(models.TextChoices):
-    """Where triage stands; the API's `state`."""
-
-    NEW = "new"
-    OPEN = "open"
-    WAITING = "waiting"
-    SOLVED = "solved"
-    CLOSED = "closed"
+class ContentChangedError(Exception):
+    """An Idempotency-Key came again with another content."""
 
 
-class TicketQuerySet(OutboxQuerySet):
-    def submit(self, user: Any, api_key: Any, *, leased: bool, **fields: str) -> "Ticket":
-        """Store a ticket with a snapshot of its account, in one INSERT.
+def content_digest(fields: dict[str, str]) -> str:
+    """SHA-256 of a ticket's validated fields, whatever their order; 64 hexadecimal digits."""
+    return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
+
+
+class TicketQuerySet(OutboxQuerySet, TriageQuerySet):  # type: ignore[override]  # as_manager
+    def submit(
+        self,
+        user: Any,
+        api_key: Any,
+        fields: dict[str, str],
+        *,
+        leased: bool,
+        idempotency_key: str | None = None,
+    ) -> tuple["Ticket", bool]:
+        """Store a ticket with a snapshot of its account, in one INSERT; return (ticket, created).
 
         `leased`: the caller sends its mail itself, at once; nobody else takes it meanwhile.
+        A key that the account has used before gives the ticket that it was used for, not created;
+        raise ContentChangedError where that ticket says something else.
         """
+        digest = content_digest(fields)
         ticket: Ticket = self.model(
             user=user,
             subscription_plan=user.plan_id,
             token_balance=user.token_balance,
             api_key_prefix=api_key.key_prefix,
             api_key_name=api_key.name,
+            idempotency_key=idempotency_key,
+            content_digest=digest,
             **fields,
         )
         if mail.is_configured():
@@ -43,11 +64,20 @@ class TicketQuerySet(OutboxQuerySet):
             ticket.email_status = EmailStatus.STORED
         if leased:
             ticket.lease()
-        ticket.save(force_insert=True)
-        return ticket
+        try:
+            ticket.save(force_insert=True)
+        except IntegrityError:
+            # The unique constraint decides, so two clients at once cannot both be first.
+            first = self.filter(user=user, idempotency_key=idempotency_key).first()
+            if idempotency_key is None or first is None:
+                raise
+            if first.content_digest != digest:
+                raise ContentChangedError from None
+            return first, False
+        return ticket, True
 
 
-class Ticket(OutboxMessage):
+class Ticket(OutboxMessage, Triaged):
     """One request for help. What the customer wrote and the snapshot never change."""
 
     user = models.ForeignKey(
@@ -66,23 +96,24 @@ class Ticket(OutboxMessage):
     api_key_prefix = models.CharField(max_length=12, blank=True, editable=False)
     api_key_name = models.CharField(max_length=100, blank=True, editable=False)
 
-    state = models.CharField(
-        max_length=10, choices=TicketState.choices, default=TicketState.NEW, db_index=True
-    )
-    assignee = models.ForeignKey(
-        settings.AUTH_USER_MODEL,
-        on_delete=models.SET_NULL,
-        null=True,
-        blank=True,
-        related_name="assigned_tickets",
-        limit_choices_to={"is_staff": True},
-    )
+    idempotency_key = models.CharField(max_length=255, null=True, editable=False)  # noqa: DJ001  (NULLs are distinct)
+    content_digest = models.CharField(max_length=64, editable=False)
 
     objects = TicketQuerySet.as_manager()
 
     class Meta:
         db_table = "support_tickets"
         ordering = ["-created_at", "-id"]
+        constraints = [
+            # POST with Idempotency-Key: one ticket for each key of an account.
+            models.UniqueConstraint(
+                fields=["user", "idempotency_key"], name="support_tickets_idempotency"
+            ),
+        ]
+        permissions = [
+            ("reply_ticket", "Can answer the customer"),
+            ("export_ticket", "Can export tickets"),
+        ]
         indexes = [
             # GET /v1/support/tickets: an account's tickets, newest first.
             models.Index(fields=["user", "-created_at", "-id"], name="support_tickets_of_user"),
@@ -105,6 +136,60 @@ class Ticket(OutboxMessage):
                 fields=["lease_token"],
                 name="support_tickets_lease",
                 condition=Q(lease_token__isnull=False),
+            ),
+            # The queue: urgent first, then the oldest. The last two columns answer its tabs' filters
+            # from the index alone.
+            models.Index(
+                fields=["-priority", "created_at", "id", "assignee", "state"],
+                name="support_tickets_queue",
+                condition=Q(solved_at__isnull=True),
+            ),
+            # The dashboard's open tickets by type and age.
+            models.Index(
+                fields=["type", "created_at"],
+                name="support_tickets_open_types",
+                condition=Q(solved_at__isnull=True),
+            ),
+            # The list's filters, newest first, and their counts.
+            *(
+                models.Index(
+                    fields=[field, "-created_at", "-id"], name=f"support_tickets_by_{name}"
+                )
+                for name, field in (
+                    ("state", "state"),
+                    ("type", "type"),
+                    ("plan", "subscription_plan"),
+                    ("priority", "priority"),
+                )
+            ),
+            # An agent's own, whatever they are combined with.
+            models.Index(
+                fields=[
+                    "assignee",
+                    "-created_at",
+                    "-id",
+                    "state",
+                    "priority",
+                    "type",
+                    "subscription_plan",
+                ],
+                name="support_tickets_by_assignee",
+            ),
+            models.Index(
+                fields=["-created_at"],
+                name="support_tickets_stored",
+                condition=Q(email_status=EmailStatus.STORED),
+            ),
+            # The dashboard: solved each day, times to first response and to solution.
+            models.Index(
+                fields=["solved_at"],
+                name="support_tickets_solved",
+                condition=Q(solved_at__isnull=False),
+            ),
+            models.Index(
+                fields=["first_replied_at"],
+                name="support_tickets_replied",
+                condition=Q(first_replied_at__isnull=False),
             ),
         ]
 

@@ -17,7 +17,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from ctxfy_support.ids import uuid7
-from support.failures import Failure, FailureKind
+from support.failures import Failure, FailureKind, classify
 
 LEASE_MARGIN = timedelta(seconds=15)
 FIRST_BACKOFF = timedelta(seconds=10)
@@ -74,7 +74,23 @@ class OutboxQuerySet(models.QuerySet[Any]):
             claimed = everything.filter(pk=candidate).update(
                 lease_token=token, leased_until=Now() + lease_duration()
             )
-        return everything.get(lease_token=token) if claimed else None
+        # The row may be gone from us again: a process that is stopped here outlives its lease.
+        return everything.filter(lease_token=token).first() if claimed else None
+
+    def queue_report(self) -> dict[str, float]:
+        """How many rows are pending and failed, and the age in seconds of the oldest pending."""
+        counts = dict(
+            self.unsent().order_by().values_list("email_status").annotate(rows=models.Count("pk"))
+        )
+        oldest = self.filter(email_status=EmailStatus.PENDING).aggregate(
+            oldest=models.Min("created_at")
+        )["oldest"]
+        age = max(0.0, (timezone.now() - oldest).total_seconds()) if oldest else 0.0
+        return {
+            EmailStatus.PENDING.value: counts.get(EmailStatus.PENDING, 0),
+            EmailStatus.FAILED.value: counts.get(EmailStatus.FAILED, 0),
+            "oldest_pending_seconds": age,
+        }
 
     def queue_again(self) -> int:
         """Make what was not sent due now, its 72 hours afresh; return how many rows that was."""
@@ -113,6 +129,14 @@ class OutboxMessage(models.Model):
 
     class Meta:
         abstract = True
+
+    def is_in_first_attempt(self) -> bool:
+        """Whether a sender holds the row that nobody has tried before."""
+        return self.lease_token is not None and not self.attempt_log
+
+    def classify(self, exc: BaseException) -> Failure:
+        """What an exception of sending this row means for it and for the others."""
+        return classify(exc)
 
     def lease(self) -> None:
         """Hold a row that is about to be inserted, so that it is born in its sender's hands."""

@@ -29,3 +29,13 @@ class TicketReceiptSerializer(serializers.Serializer[Ticket]):
     created_at = serializers.DateTimeField(read_only=True)
     status: Any = serializers.CharField(source="email_status", read_only=True)
     sent_at = serializers.DateTimeField(read_only=True)
+
+
+class TicketSerializer(TicketReceiptSerializer):
+    """A ticket as its owner reads it back; nothing internal."""
+
+    type = serializers.CharField(read_only=True)
+    reply_address = serializers.CharField(read_only=True)
+    message = serializers.CharField(read_only=True)
+    state = serializers.CharField(read_only=True)
+    updated_at = serializers.DateTimeField(read_only=True)

@@ -4,4 +4,7 @@ from django.urls import path
 
 from support.views import TicketViewSet
 
-urlpatterns = [path("tickets", TicketViewSet.as_view({"post": "create"}), name="ticket-list")]
+urlpatterns = [
+    path("tickets", TicketViewSet.as_view({"get": "list", "post": "create"}), name="ticket-list"),
+    path("tickets/<str:pk>", TicketViewSet.as_view({"get": "retrieve"}), name="ticket-detail"),
+]

@@ -4,21 +4,13 @@ import os
 import runpy
 
 import pytest
+from django.test import Client
 
 from accounts.tests.factories import APIKeyFactory
 from ctxfy_support.tests.processes import PROJECT_DIRECTORY
-from support.channels import breaker
-from support.transport import pool
+from support.tests.factories import make_staff
 
 MAIL_SETTINGS = ("SUPPORT_EMAIL", "EMAIL_", "ANYMAIL", "SITE_URL")
-
-
-@pytest.fixture(autouse=True)
-def fresh_process():
-    """Each test starts as a process does: no connection kept, nothing known of the channel."""
-    yield
-    pool.close()
-    breaker.forget()
 
 
 @pytest.fixture
@@ -64,3 +56,25 @@ def use_mail(settings, monkeypatch):
 def provider(request, use_mail):
     """Each of the two mail providers in turn, and the settings that use it."""
     return use_mail(request.getfixturevalue(f"{request.param}_server"))
+
+
+@pytest.fixture
+def agent(db):
+    return make_staff("Agents", "bea")
+
+
+@pytest.fixture
+def desk(agent):
+    """The back-office as the agent `bea` has it in her browser."""
+    return log_in(agent)
+
+
+@pytest.fixture
+def colleague(db):
+    return make_staff("Agents", "cem")
+
+
+def log_in(person):
+    client = Client()
+    client.force_login(person)
+    return client

@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import factory
+from django.contrib.auth.models import Group
 from django.utils import timezone
 from factory.django import DjangoModelFactory
 
@@ -22,3 +23,10 @@ class TicketFactory(DjangoModelFactory):
     token_balance = 1_000
     email_status = "pending"
     next_attempt_at = factory.LazyFunction(lambda: timezone.now() - timedelta(seconds=1))
+
+
+def make_staff(role, username=None):
+    """Somebody of the back-office with the role "Agents", "Supervisors" or "Administrators"."""
+    person = UserFactory(username=username or role.lower(), is_staff=True)
+    person.groups.add(Group.objects.get(name=role))
+    return person

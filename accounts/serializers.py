@@ -1,0 +1,51 @@
+"""API keys as the API takes and shows them."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from django.utils import timezone
+from rest_framework import serializers
+
+from accounts.models import APIKey
+from ctxfy_support.fields import TextField
+
+
+class ExpirationDateField(serializers.DateTimeField):
+    """A future time in RFC 3339; without an offset it is UTC."""
+
+    default_error_messages = {
+        "invalid": "Must be a time in RFC 3339, such as 2027-01-01T00:00:00Z",
+        "past": "Must be in the future",
+    }
+
+    def to_internal_value(self, value: Any) -> datetime:
+        if not isinstance(value, str):
+            self.fail("invalid")
+        moment = super().to_internal_value(value)
+        if moment <= timezone.now():
+            self.fail("past")
+        return moment
+
+
+class NewAPIKeySerializer(serializers.Serializer[APIKey]):
+    """What a client may send; both optional, and null is as good as absent."""
+
+    name = TextField(max_length=100, required=False, allow_blank=True, allow_null=True)
+    expiration_date = ExpirationDateField(required=False, allow_null=True, default_timezone=UTC)
+
+
+class APIKeySerializer(serializers.Serializer[APIKey]):
+    """A key without its secret."""
+
+    id = serializers.CharField(read_only=True)
+    key_prefix = serializers.CharField(read_only=True)
+    name = serializers.CharField(read_only=True)
+    expiration_date = serializers.DateTimeField(read_only=True)
+    created_at = serializers.DateTimeField(read_only=True)
+    revoked_at = serializers.DateTimeField(read_only=True)
+
+
+class IssuedAPIKeySerializer(APIKeySerializer):
+    """A key as it is shown once, with its secret."""
+
+    api_key = serializers.CharField(read_only=True)

@@ -1,0 +1,54 @@
+"""/health: may this process be sent requests? /health/live: is it running at all?"""
+
+import logging
+from collections.abc import Callable
+from http import HTTPStatus
+
+from django.conf import settings
+from django.db import DatabaseError, connection
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.utils.module_loading import import_string
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+
+logger = logging.getLogger(__name__)
+
+
+def check_database() -> str:
+    """`ok` or `unavailable`."""
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    except DatabaseError:
+        logger.warning("The database did not answer a health check")
+        return "unavailable"
+    return "ok"
+
+
+@never_cache
+@require_safe
+def health(request: HttpRequest) -> HttpResponse:
+    """`status` and one entry for each dependency; 503 while a ticket could not be stored.
+
+    Mail that is down is `degraded`, not a reason to stop taking tickets.
+    """
+    entries = {"database": check_database()}
+    if entries["database"] == "ok":
+        for name, path in settings.HEALTH_CHECKS.items():
+            check: Callable[[], str] = import_string(path)
+            entries[name] = check()
+    unavailable = entries["database"] != "ok"
+    degraded = any(entry not in {"ok", "not configured"} for entry in entries.values())
+    status = "unavailable" if unavailable else "degraded" if degraded else "ok"
+    answer = JsonResponse({"status": status, **entries})
+    if unavailable:
+        answer.status_code = HTTPStatus.SERVICE_UNAVAILABLE
+        answer["Retry-After"] = "1"
+    return answer
+
+
+@never_cache
+@require_safe
+def live(request: HttpRequest) -> HttpResponse:
+    """200 as long as the process answers; asks nobody else."""
+    return JsonResponse({"status": "ok"})

@@ -1,0 +1,131 @@
+"""R5: the database stops, is killed, hangs, is locked. Always 503 JSON, and back at once."""
+
+import sqlite3
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import requests
+from django.db import connection
+
+from accounts.tests.factories import APIKeyFactory
+from ctxfy_support.tests.postgres import PostgresServer
+from ctxfy_support.tests.processes import ServiceProcess, run_command
+
+TICKET = {"type": "billing", "reply_address": "x", "message": "x"}
+
+
+def post(service, secret):
+    with requests.post(
+        f"{service.url}/v1/support/tickets",
+        json=TICKET,
+        # An answer that is kept would keep its connection.
+        headers={"Authorization": f"Bearer {secret}", "Connection": "close"},
+        timeout=10,
+    ) as answer:
+        return answer
+
+
+def check_unavailable(answer):
+    assert answer.status_code == 503, answer.text
+    body = answer.json()
+    assert body["code"] == 503
+    assert body["requestId"] == answer.headers["X-Request-Id"]
+    assert int(answer.headers["Retry-After"]) >= 1
+
+
+@pytest.fixture(scope="module")
+def postgres():
+    with PostgresServer(tcp=True) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def on_postgres(postgres):
+    """(the service on a server of its own, a working key)"""
+    env = {"DATABASE_URL": postgres.url}
+    for command in (["migrate"], ["set_plan", "pro", "--requests-per-minute", "1000000"]):
+        assert run_command(*command, env=env).returncode == 0
+    run_command("set_account", "ada", "--plan", "pro", env=env)
+    secret = run_command("create_api_key", "ada", env=env).stdout.strip()
+    with ServiceProcess(env=env) as service:
+        yield service, secret
+
+
+def answers_again(service, secret):
+    """Seconds until the first 201."""
+    started = time.monotonic()
+    while post(service, secret).status_code != 201:
+        assert time.monotonic() - started < 10
+        time.sleep(0.05)
+    return time.monotonic() - started
+
+
+@pytest.mark.parametrize("outage", ["stop", "kill"])
+def test_says_so_and_is_back_at_once(postgres, on_postgres, outage):
+    service, secret = on_postgres
+    assert post(service, secret).status_code == 201
+    getattr(postgres, outage)()
+    try:
+        check_unavailable(post(service, secret))
+        assert requests.get(f"{service.url}/health", timeout=10).status_code == 503
+    finally:
+        postgres.start()
+    assert answers_again(service, secret) < 1
+
+
+def test_answers_nothing_else_through_restarts_under_load(postgres, on_postgres):
+    service, secret = on_postgres
+    end = time.monotonic() + 6
+
+    def load(_):
+        answers = []
+        while time.monotonic() < end:
+            answers.append(post(service, secret))
+        return answers
+
+    with ThreadPoolExecutor(8) as threads:
+        running = threads.map(load, range(8))
+        for _ in range(3):
+            time.sleep(1)
+            postgres.restart()
+        answers = [answer for batch in running for answer in batch]
+    stored = [answer.json()["id"] for answer in answers if answer.status_code == 201]
+    for answer in answers:
+        if answer.status_code != 201:
+            check_unavailable(answer)
+    assert stored
+    listed = requests.get(
+        f"{service.url}/v1/support/tickets/{stored[-1]}",
+        headers={"Authorization": f"Bearer {secret}"},
+        timeout=10,
+    )
+    assert listed.status_code == 200
+
+
+def test_does_not_hang_with_a_database_that_does(postgres, on_postgres):
+    service, secret = on_postgres
+    assert post(service, secret).status_code == 201
+    postgres.pause()
+    try:
+        started = time.monotonic()
+        check_unavailable(post(service, secret))
+        assert time.monotonic() - started < 3
+    finally:
+        postgres.resume()
+    assert answers_again(service, secret) < 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_says_so_while_sqlite_is_locked(service):
+    if connection.vendor != "sqlite":
+        pytest.skip("SQLite only")
+    secret, running = APIKeyFactory().secret, service()
+    lock = sqlite3.connect(connection.settings_dict["NAME"], isolation_level=None)
+    lock.execute("BEGIN EXCLUSIVE")
+    try:
+        check_unavailable(post(running, secret))
+    finally:
+        lock.execute("ROLLBACK")
+        lock.close()
+    assert post(running, secret).status_code == 201

@@ -1,0 +1,48 @@
+"""No key travels in the clear: plain HTTP is refused under /v1/ and redirected elsewhere.
+
+A redirect would hide that the first request already leaked its key. This machine itself may use
+plain HTTP: nobody listens there, and health checks and development need it.
+"""
+
+from collections.abc import Callable
+from http import HTTPStatus
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse, HttpResponsePermanentRedirect, JsonResponse
+
+from ctxfy_support.client_address import is_local, is_over_tls
+from ctxfy_support.envelope import is_api, make_error
+
+REFUSAL = "This API is served over HTTPS only. Consider the key of this request leaked: revoke it"
+STRICT_TRANSPORT_SECURITY = "max-age=31536000"
+# What a probe inside the network asks for, by address and without TLS.
+OPEN_PATHS = ("/health", "/metrics")
+
+
+class TransportSecurityMiddleware:
+    """Refuses or redirects plain HTTP, and keeps what is under /v1/ out of every cache."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        secure = is_over_tls(request)
+        if secure:
+            # For Django's own checks, such as that of a form's origin.
+            request.META["wsgi.url_scheme"] = "https"
+        plain_is_fine = settings.DEBUG or is_local(request)
+        if secure or plain_is_fine or request.path.startswith(OPEN_PATHS):
+            response = self.get_response(request)
+        elif is_api(request.path):
+            response = JsonResponse(make_error(403, REFUSAL), status=HTTPStatus.FORBIDDEN)
+        else:
+            # get_host() refuses a strange Host, so that nobody is sent elsewhere.
+            response = HttpResponsePermanentRedirect(
+                f"https://{request.get_host()}{request.get_full_path()}"
+            )
+        if secure:
+            response["Strict-Transport-Security"] = STRICT_TRANSPORT_SECURITY
+        if is_api(request.path):
+            response["Cache-Control"] = "no-store"
+            response["Content-Security-Policy"] = "default-src 'none'; frame-ancestors 'none'"
+        return response

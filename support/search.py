@@ -1,0 +1,74 @@
+"""Find tickets by id, account, address and words of the message.
+
+PostgreSQL keeps the words in a column of the table (migration 0003), so that no plan has to parse
+messages while it walks an index; SQLite looks for each word in the text.
+"""
+
+import re
+from typing import Any
+from uuid import UUID
+
+from django.contrib.auth import get_user_model
+from django.db import connection
+from django.db.models import BooleanField, F, Func, Q, Value
+
+LONGEST_SEARCH = 400
+# SQLite allows an expression a depth of 1,000; nobody types this many words.
+MOST_WORDS = 32
+MOST_ACCOUNTS = 50
+
+
+class HasWords(Func):
+    """Whether the row's text column says all of this, in PostgreSQL's web search syntax."""
+
+    arity = 2
+    output_field = BooleanField()
+
+    def as_postgresql(
+        self, compiler: Any, connection: Any, **context: Any
+    ) -> tuple[str, list[Any]]:
+        row: Any = self.source_expressions[0]
+        words = self.source_expressions[1]
+        text, params = compiler.compile(words)
+        alias = connection.ops.quote_name(row.alias)
+        # The address and unknown words are kept as they are written, the rest by their stems.
+        query = f"websearch_to_tsquery('english', {text}) || websearch_to_tsquery('simple', {text})"
+        return f"{alias}.search_words @@ ({query})", [*params, *params]
+
+
+def clean(text: str) -> str:
+    """What of a search box's text can be looked for: no NUL, not endless, at most 32 words."""
+    words = re.sub(r"[\x00-\x1f\x7f\ud800-\udfff]", " ", text)[:LONGEST_SEARCH].split()
+    return " ".join(words[:MOST_WORDS])
+
+
+def find_id(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
+
+
+def matches(text: str) -> Q:
+    """The condition on tickets that a cleaned search text means."""
+    ticket_id = find_id(text)
+    if ticket_id is not None:
+        return Q(pk=ticket_id)
+    return Q(user__in=_find_accounts(text)) | _says(text)
+
+
+def _says(text: str) -> Q:
+    if connection.vendor == "postgresql":
+        return Q(HasWords(F("message"), Value(text)))
+    found = Q()
+    for word in text.split():
+        found &= Q(message__icontains=word) | Q(reply_address__icontains=word)
+    return found
+
+
+def _find_accounts(text: str) -> list[int]:
+    """Ids of the accounts whose name or address starts so; a list, so that an index can serve."""
+    accounts = get_user_model()._default_manager.filter(
+        Q(username__istartswith=text) | Q(email__istartswith=text)
+    )
+    return list(accounts.order_by().values_list("pk", flat=True)[:MOST_ACCOUNTS])

@@ -1,0 +1,123 @@
+"""`Idempotency-Key`: the same request twice is one ticket and one mail."""
+
+import json
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import requests
+
+from accounts.tests.factories import APIKeyFactory, PlanFactory, UserFactory
+from support.models import Ticket
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+PATH = "/v1/support/tickets"
+TICKET = {"type": "billing", "reply_address": "ada@example.com", "message": "Charged twice."}
+
+
+def post(api, key, **changes):
+    return api.post(
+        PATH, TICKET | changes, content_type="application/json", headers={"Idempotency-Key": key}
+    )
+
+
+def test_answers_the_first_ticket_again(api, provider):
+    first, again = post(api, "order-1"), post(api, '"order-1"')
+    assert (first.status_code, again.status_code) == (201, 201)
+    assert first.json() == again.json()
+    assert first["Location"] == again["Location"]
+    assert ("Idempotent-Replayed" in first, again["Idempotent-Replayed"]) == (False, "true")
+    assert len(provider.messages) == 1
+
+
+def test_takes_reordered_and_trimmed_json_as_the_same(api):
+    post(api, "k")
+    reordered = json.dumps(dict(reversed(TICKET.items())) | {"type": " billing ", "more": 1})
+    again = api.post(PATH, reordered, "application/json", headers={"Idempotency-Key": "k"})
+    assert again["Idempotent-Replayed"] == "true"
+
+
+@pytest.mark.parametrize("changes", [{"type": "x"}, {"reply_address": "x"}, {"message": "x"}])
+def test_refuses_another_content(api, changes):
+    post(api, "k")
+    response = post(api, "k", **changes)
+    assert response.status_code == 422
+    assert response.json()["error"] == "Unprocessable Entity"
+    assert Ticket.objects.count() == 1
+
+
+def test_is_each_accounts_own(api, client):
+    post(api, "k")
+    client.defaults["HTTP_AUTHORIZATION"] = f"Bearer {APIKeyFactory().secret}"
+    assert "Idempotent-Replayed" not in post(client, "k")
+    assert Ticket.objects.count() == 2
+
+
+@pytest.mark.parametrize(
+    "key", ["a", "x" * 255, '"a,b"', '"a\\"b"', "a b", 'a"b', '"' + "x" * 255 + '"']
+)
+def test_takes(api, key):
+    assert post(api, key).status_code == 201
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["", " ", '""', "x" * 256, "ä", "a\tb", "a,b", '"a","b"', '"a', '"' + "x" * 256 + '"'],
+)
+def test_refuses(api, key):
+    response = post(api, key)
+    assert response.status_code == 400
+    assert not Ticket.objects.exists()
+
+
+def test_stores_nothing_for_a_bad_body(api):
+    assert post(api, "k", type=1).status_code == 400
+    assert post(api, "k").status_code == 201
+
+
+def test_costs_one_statement_more_at_most(api, django_assert_num_queries):
+    post(api, "warm-up")
+    with django_assert_num_queries(3):
+        api.post(PATH, TICKET, content_type="application/json")
+    with django_assert_num_queries(3):
+        post(api, "k")
+    with django_assert_num_queries(4):
+        post(api, "k")
+
+
+def test_is_exact_under_twenty_clients(service, smtp_server):
+    """R4, short: everybody sends every key at once."""
+    plan = PlanFactory(slug="unlimited", requests_per_minute=1_000_000)
+    secret = APIKeyFactory(user=UserFactory(plan=plan)).secret
+    running = service(**smtp_server.env)
+    keys = [f"key-{number}" for number in range(10)]
+
+    def send_all(client):
+        bodies = []
+        with requests.Session() as session:
+            session.headers["Authorization"] = f"Bearer {secret}"
+            for key in keys:
+                answer = session.post(
+                    running.url + PATH, json=TICKET, headers={"Idempotency-Key": key}, timeout=60
+                )
+                bodies.append((key, answer.status_code, answer.text))
+        return bodies
+
+    with ThreadPoolExecutor(20) as threads:
+        answers = Counter(row for rows in threads.map(send_all, range(20)) for row in rows)
+    assert len(answers) == len(keys)
+    assert set(answers.values()) == {20}
+    assert {status for _, status, _ in answers} == {201}
+    assert Ticket.objects.count() == len(smtp_server.messages) == len(keys)
+
+
+def test_refuses_two_header_lines(service):
+    running = service()
+    secret, body = APIKeyFactory().secret, json.dumps(TICKET)
+    request = (
+        f"POST {PATH} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {secret}\r\n"
+        "Content-Type: application/json\r\nIdempotency-Key: a\r\nIdempotency-Key: b\r\n"
+        f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n{body}"
+    )
+    assert b"400 Bad Request" in running.send_raw(request.encode())

@@ -1,0 +1,77 @@
+"""What happened to a ticket: one row for each change, who made it, when, from what, to what.
+
+Rows are only ever added. Labels stand as they were at that time, so a renamed agent or a deleted
+tag changes no history.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings
+from django.db import models
+from django.utils import timezone
+
+if TYPE_CHECKING:
+    from support.models import Ticket
+
+LABEL_CHARACTERS = 200
+
+
+class EventKind(models.TextChoices):
+    STATE = "state"
+    ASSIGNEE = "assignee"
+    PRIORITY = "priority"
+    TAGS = "tags"
+    CLAIM = "claim"
+    NOTE = "note"
+    REPLY = "reply"
+    RESEND = "resend"
+    EXPORT = "export"
+
+
+class TicketEvent(models.Model):
+    """One entry of a ticket's timeline; `text` is an internal note's."""
+
+    ticket = models.ForeignKey(
+        "support.Ticket", on_delete=models.CASCADE, related_name="events", db_index=False
+    )
+    at = models.DateTimeField(default=timezone.now)
+    actor = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+"
+    )
+    kind = models.CharField(max_length=10, choices=EventKind.choices)
+    before = models.CharField(max_length=LABEL_CHARACTERS, blank=True)
+    after = models.CharField(max_length=LABEL_CHARACTERS, blank=True)
+    text = models.TextField(blank=True)
+    reply = models.ForeignKey(
+        "support.Reply", on_delete=models.CASCADE, null=True, related_name="+"
+    )
+
+    class Meta:
+        db_table = "support_ticket_events"
+        ordering = ["id"]
+        indexes = [
+            # A ticket's timeline, oldest first.
+            models.Index(fields=["ticket", "id"], name="support_ticket_events_of"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.before} → {self.after}"
+
+
+def make_event(
+    ticket: "Ticket",
+    actor: Any,
+    kind: EventKind,
+    before: object = "",
+    after: object = "",
+    **more: Any,
+) -> TicketEvent:
+    """An unsaved entry; labels are cut to what fits."""
+    return TicketEvent(
+        ticket=ticket,
+        actor=actor,
+        kind=kind,
+        before=str(before)[:LABEL_CHARACTERS],
+        after=str(after)[:LABEL_CHARACTERS],
+        **more,
+    )
