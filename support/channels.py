@@ -92,7 +92,7 @@ class Breaker:
         """Learn from an attempt: what opens the breaker, what closes it, what says nothing."""
         if failure is None or failure.kind is FailureKind.MESSAGE:
             self._unreachable = 0
-            if self._down:
+            if self.is_down():
                 self._close()
         elif failure.kind is FailureKind.CHANNEL:
             self._open(failure)

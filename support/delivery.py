@@ -11,8 +11,10 @@ from django.utils import timezone
 
 from support import mail
 from support.channels import breaker
-from support.failures import Failure, FailureKind, classify
-from support.models import Ticket, TicketQuerySet
+from support.failures import Failure, FailureKind
+from support.models import Reply, Ticket
+from support.monitoring import count_attempt
+from support.outbox import OutboxQuerySet
 from support.transport import pool
 
 logger = logging.getLogger(__name__)
@@ -29,9 +31,10 @@ def attempt(row: Any) -> Failure | None:
     try:
         pool.send(row.compose())
     except Exception as exc:
-        failure = classify(exc)
+        failure = row.classify(exc)
         if failure.code == "unexpected":
             logger.exception("Sending %s failed in an unexpected way", row.pk)
+    count_attempt(failure)
     entry = {
         "at": started_at.isoformat(timespec="milliseconds"),
         "ms": round((time.monotonic() - started) * 1000),
@@ -50,13 +53,26 @@ def attempt(row: Any) -> Failure | None:
     return failure
 
 
-def attempt_next(rows: TicketQuerySet | None = None) -> tuple[Any, Failure | None] | None:
+def outboxes() -> tuple[OutboxQuerySet, ...]:
+    """Every table whose rows are mailed; a reply goes first, for somebody waits for it."""
+    return Reply.objects.all(), Ticket.objects.all()
+
+
+def claim_next(rows: OutboxQuerySet | None = None) -> Any | None:
+    """Lease the row (of `rows`, else of any outbox) whose time came first; None if none is due."""
+    for queue in outboxes() if rows is None else (rows,):
+        if row := queue.due().order_by("next_attempt_at").claim():
+            return row
+    return None
+
+
+def attempt_next(rows: OutboxQuerySet | None = None) -> tuple[Any, Failure | None] | None:
     """Claim the row (of `rows`) whose time came first and try it; None if there is none to try.
 
     While the channel is down, only the caller that gets the probe tries a row.
     """
     down = breaker.is_down()
-    row = (Ticket.objects.all() if rows is None else rows).due().order_by("next_attempt_at").claim()
+    row = claim_next(rows)
     if row is None:
         return None
     if down and not breaker.take_probe():
@@ -79,7 +95,7 @@ def sends_inline() -> bool:
 def _probe() -> None:
     """Find out, at no request's cost, whether the channel is back."""
     try:
-        if row := Ticket.objects.due().order_by("next_attempt_at").claim():
+        if row := claim_next():
             attempt(row)
     except DatabaseError:
         logger.exception("The channel could not be probed")
@@ -87,7 +103,7 @@ def _probe() -> None:
         connection.close()
 
 
-def attempt_within(rows: TicketQuerySet, seconds: float) -> int:
+def attempt_within(rows: OutboxQuerySet, seconds: float) -> int:
     """Try those of the rows that are due, for about so long; return how many were sent."""
     sent, end = 0, time.monotonic() + seconds
     while time.monotonic() < end and (tried := attempt_next(rows)):

@@ -9,7 +9,6 @@ import smtplib
 import socket
 import threading
 import warnings
-from functools import partial
 from typing import Any
 
 import requests
@@ -141,9 +140,7 @@ class SendGridBackend(sendgrid.EmailBackend):
 
 
 class _WatchedSMTP(smtplib.SMTP):
-    def __init__(self, *args: Any, watch: SocketWatch, **kwargs: Any) -> None:
-        self.watch = watch
-        super().__init__(*args, **kwargs)
+    watch: SocketWatch
 
     def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
         sock: socket.socket = super()._get_socket(host, port, timeout)  # type: ignore[misc]  # private
@@ -164,7 +161,9 @@ class SMTPBackend(smtp.EmailBackend):
 
     @property
     def connection_class(self) -> Any:
-        return partial(_WatchedSMTPOverTLS if self.use_ssl else _WatchedSMTP, watch=self.watch)
+        base = _WatchedSMTPOverTLS if self.use_ssl else _WatchedSMTP
+        # Not an argument: SMTP_SSL's constructor passes none on.
+        return type(base.__name__, (base,), {"watch": self.watch})
 
     def open(self) -> bool | None:
         if self.connection is not None and not self._is_alive():

@@ -96,10 +96,15 @@ def _classify_smtp(exc: smtplib.SMTPException) -> Failure:
             permanent = _channel(code, "The mail server refused the user name or password")
         case smtplib.SMTPSenderRefused(smtp_code=code):
             permanent = _channel(code, "The mail server refused the sender (SUPPORT_EMAIL_FROM)")
+        case smtplib.SMTPResponseException(smtp_error=str()):
+            # smtplib's own 500 for a line that is too long; a server's words are bytes.
+            return _transient("connection", "The mail server's answer made no sense")
         case smtplib.SMTPResponseException(smtp_code=code):
             permanent = _channel(code, "The mail server refused the connection")
-        case _:
+        case smtplib.SMTPServerDisconnected():
             return _transient("connection", "The mail server broke off the connection")
+        case _:  # The bare class, for an AUTH without a mechanism that smtplib knows.
+            return _channel("unsupported", "The mail server offers no way to sign in that we know")
     if 500 <= code <= 599:
         return permanent
     return _transient(code, "The mail server asked to try again later")

@@ -3,6 +3,7 @@
 The only module that touches Django's mail connections.
 """
 
+import contextlib
 import contextvars
 import threading
 import time
@@ -25,8 +26,10 @@ class Connection:
     """
 
     def __init__(self) -> None:
-        self.backend: Any = get_connection()
+        # The deadline decides; a socket's own time-out only ends what cannot be shut, a connect.
+        self.backend: Any = get_connection(timeout=settings.SUPPORT_EMAIL_DEADLINE + 1)
         self.last_used = time.monotonic()
+        self.is_aborted = False
 
     def send(self, message: EmailMessage, seconds: float) -> None:
         """Return once the mail is accepted; raise DeadlineExceededError or the backend's error."""
@@ -40,6 +43,9 @@ class Connection:
                     raise RuntimeError("the backend sent nothing")
             except BaseException as exc:
                 errors.append(exc)
+                # Here, because this thread alone knows that nobody uses the socket any more.
+                with contextlib.suppress(OSError):
+                    self.backend.close()
             finally:
                 done.set()
 
@@ -54,7 +60,8 @@ class Connection:
         self.last_used = time.monotonic()
 
     def abort(self) -> None:
-        """Shut the sockets under an attempt that is still running."""
+        """Shut the sockets under an attempt that may still be running; no other can follow."""
+        self.is_aborted = True
         if watch := getattr(self.backend, "watch", None):
             watch.abort()
 
@@ -83,6 +90,9 @@ class ConnectionPool:
         except BaseException:
             connection.abort()
             raise
+        if connection.is_aborted:  # Accepted at the very last moment.
+            connection.close()
+            return
         with self._lock:
             self._idle.append(connection)
 

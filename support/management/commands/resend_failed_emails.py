@@ -1,5 +1,6 @@
 """Send what has not gone out: by hand, from cron (--due), or for ever as a worker (--watch)."""
 
+import contextlib
 import logging
 import signal
 import threading
@@ -13,16 +14,16 @@ from uuid import UUID
 
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError, close_old_connections, connection
-from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 from django.utils.timesince import timesince
 from tqdm import tqdm
 
+from ctxfy_support.metrics import counters
 from support import delivery, mail
 from support.failures import FailureKind
 from support.models import Ticket
-from support.outbox import EmailStatus
+from support.outbox import EmailStatus, OutboxMessage
 from support.transport import pool
 
 logger = logging.getLogger(__name__)
@@ -69,10 +70,11 @@ class Command(BaseCommand):
             action="append",
             dest="tickets",
             metavar="ID",
-            help="this ticket, even one that was only stored; may be given several times",
+            help="this ticket, even one that was only stored, and the replies to it; may be given "
+            "several times",
         )
         parser.add_argument(
-            "--since", type=moment, metavar="ISO-8601", help="tickets created then or later"
+            "--since", type=moment, metavar="ISO-8601", help="mails created then or later"
         )
         parser.add_argument(
             "--watch", action="store_true", help="the worker: send what is due, for ever"
@@ -109,6 +111,8 @@ class Command(BaseCommand):
             raise CommandError(f"The database did not answer: {exc}", returncode=2) from None
         finally:
             pool.close()
+            with contextlib.suppress(DatabaseError):
+                counters.flush()
         sent, pending, failed = (self.counts[name] for name in ("sent", "pending", "failed"))
         self.stdout.write(f"sent={sent} pending={pending} failed={failed}")
         if not watch and (pending or failed):
@@ -122,16 +126,30 @@ class Command(BaseCommand):
         tickets: list[str] | None,
         since: datetime | None,
         **options: Any,
-    ) -> QuerySet[Ticket]:
-        """The rows to take up, oldest first; raise CommandError for a ticket that is not there."""
-        rows = Ticket.objects.due() if due else Ticket.objects.unleased().unsent()
-        if tickets:
-            # Asked for by its id, a ticket that was only stored is mailed too.
-            stored = Ticket.objects.unleased().filter(email_status=EmailStatus.STORED)
-            rows = (rows if due else rows | stored).filter(pk__in=self.find_ids(tickets))
-        if since:
-            rows = rows.filter(created_at__gte=since)
-        return rows.order_by("created_at", "id")[:limit]
+    ) -> list[Any]:
+        """The rows to take up, oldest first, as (class, primary key, email status).
+
+        Raise CommandError for a ticket that is not there.
+        """
+        ids = self.find_ids(tickets or [])
+        found: list[Any] = []
+        for rows in delivery.outboxes():
+            chosen = rows.due() if due else rows.unleased().unsent()
+            if ids:
+                of_ticket = "pk" if rows.model is Ticket else "ticket"
+                if rows.model is Ticket and not due:
+                    # Asked for by its id, a ticket that was only stored is mailed too.
+                    chosen |= rows.unleased().filter(email_status=EmailStatus.STORED)
+                chosen = chosen.filter(**{f"{of_ticket}__in": ids})
+            if since:
+                chosen = chosen.filter(created_at__gte=since)
+            chosen = chosen.order_by("created_at", "id")[:limit]
+            found += [
+                (created_at, pk, status, rows.model)
+                for created_at, pk, status in chosen.values_list("created_at", "pk", "email_status")
+            ]
+        found.sort(key=lambda row: row[:2])
+        return [(model, pk, status) for _, pk, status, model in found[:limit]]
 
     def find_ids(self, tickets: list[str]) -> list[UUID]:
         ids = []
@@ -146,38 +164,36 @@ class Command(BaseCommand):
                 raise CommandError(f"--ticket: there is no ticket {pk}", returncode=2)
         return ids
 
-    def print_table(self, rows: QuerySet[Ticket]) -> None:
+    def print_table(self, rows: list[Any]) -> None:
         """What a run would take up, and why it has not gone out."""
-        line = "{:36}  {:>9}  {:8}  {:>8}  {}"
-        self.stdout.write(line.format("ticket", "age", "status", "attempts", "last error"))
-        for ticket in rows.iterator():
-            self.counts["pending" if ticket.email_status == "stored" else ticket.email_status] += 1
-            age = timesince(ticket.created_at, depth=1).replace("\xa0", " ")
-            self.stdout.write(
-                line.format(
-                    str(ticket.pk), age, ticket.email_status, ticket.attempts, ticket.last_error
-                ).rstrip()
-            )
+        line = "{:6}  {:36}  {:>9}  {:8}  {:>8}  {}"
+        self.stdout.write(line.format("mail", "id", "age", "status", "attempts", "last error"))
+        for model, pk, status in rows:
+            row = model.objects.get(pk=pk)
+            self.counts["pending" if status == "stored" else status] += 1
+            age = timesince(row.created_at, depth=1).replace("\xa0", " ")
+            kind = model._meta.model_name
+            text = line.format(kind, str(pk), age, row.email_status, row.attempts, row.last_error)
+            self.stdout.write(text.rstrip())
 
-    def send(self, rows: QuerySet[Ticket]) -> None:
+    def send(self, rows: list[Any]) -> None:
         """Try each row once, as far as nobody else takes it first; stop at a refused channel."""
-        waiting = list(rows.values_list("pk", "email_status"))
         on_terminal = self.stderr.isatty()
-        with tqdm(total=len(waiting), unit="mail", disable=not on_terminal) as progress:
-            for done, (pk, status) in enumerate(waiting):
+        with tqdm(total=len(rows), unit="mail", disable=not on_terminal) as progress:
+            for done, (model, pk, status) in enumerate(rows):
                 if self.stop.is_set():
                     break
-                ticket = rows.model.objects.filter(pk=pk, email_status=status).claim()
+                row = model.objects.filter(pk=pk, email_status=status).claim()
                 progress.update()
-                if ticket is None:
+                if row is None:
                     continue
-                ticket.retrying_since = None  # Asked for by a person: the 72 hours start afresh.
-                failure = delivery.attempt(ticket)
-                self.count(ticket)
+                row.retrying_since = None  # Asked for by a person: the 72 hours start afresh.
+                failure = delivery.attempt(row)
+                self.count(row)
                 if failure or not on_terminal:
                     progress.write(f"{pk} {failure or 'sent'}", file=self.stdout)
                 if failure and failure.kind is FailureKind.CHANNEL:
-                    self.counts.update(status for _, status in waiting[done + 1 :])
+                    self.counts.update(status for _, _, status in rows[done + 1 :])
                     self.stderr.write(
                         f"Stopped: {failure.text} ({failure.code}). Every mail would be refused "
                         "like this one; mend the settings (README, Settings) and run this again."
@@ -187,6 +203,7 @@ class Command(BaseCommand):
     def watch(self, interval: float) -> None:
         """Send what is due until SIGTERM or SIGINT; a database that is away is waited for."""
         logger.info("Watching for mail that is due")
+        counters.start()
         while not self.stop.is_set():
             try:
                 close_old_connections()
@@ -201,8 +218,8 @@ class Command(BaseCommand):
             else:
                 self.stop.wait(interval)
 
-    def count(self, ticket: Ticket) -> None:
-        self.counts[ticket.email_status] += 1
+    def count(self, row: OutboxMessage) -> None:
+        self.counts[row.email_status] += 1
 
     @contextmanager
     def finishing_the_mail_in_hand(self) -> Iterator[None]:
