@@ -1,0 +1,176 @@
+"use strict";
+// The back-office's own pages: keys, ticked rows, the export's progress. Without it everything
+// still works, by links and buttons.
+
+document.documentElement.classList.add("scripted");
+
+document.addEventListener("DOMContentLoaded", () => {
+  nameUnfoldControls();
+  if (document.querySelector("select.admin-autocomplete, select.selectfilter")) {
+    new MutationObserver(nameDrawnControls).observe(document.body, { childList: true, subtree: true });
+    nameDrawnControls();
+  }
+  const queue = document.querySelector("[data-queue]");
+  const ticket = document.querySelector("[data-ticket]");
+  if (queue) startQueue(queue);
+  if (ticket) startTicket();
+  document.querySelectorAll("[data-open-dialog]").forEach((button) => {
+    button.addEventListener("click", () => document.getElementById(button.dataset.openDialog).showModal());
+  });
+  document.querySelectorAll("form[method=post]").forEach(sendOnce);
+});
+
+// Names that Unfold's templates leave out, for whoever cannot see the icons.
+function nameUnfoldControls() {
+  const names = { "#searchbar-submit": "Search", "#searchbar": "Search", "#command-submit": "Search", "#search-input-command": "Search" };
+  for (const [selector, name] of Object.entries(names)) {
+    document.querySelectorAll(selector).forEach((element) => element.setAttribute("aria-label", name));
+  }
+  document.querySelectorAll("#nav-sidebar-apps .simplebar-content-wrapper").forEach((element) => element.setAttribute("tabindex", "0"));
+}
+
+// Select2 and Django's two-box selector draw themselves later, without these names.
+function nameDrawnControls() {
+  document.querySelectorAll(".help-tooltip[aria-label]:not([role])").forEach((element) => element.setAttribute("role", "img"));
+  document.querySelectorAll("select.select2-hidden-accessible").forEach((select) => {
+    const label = document.querySelector(`label[for="${CSS.escape(select.id)}"]`);
+    const name = label ? label.textContent.trim() : select.name;
+    select.parentElement.querySelectorAll(".select2-selection:not([aria-label]), .select2-selection__rendered:not([aria-label])").forEach((box) => box.setAttribute("aria-label", name));
+  });
+}
+
+// A second click must not post a second time.
+function sendOnce(form) {
+  form.addEventListener("submit", (event) => {
+    if (form.hasAttribute("data-export")) return;
+    if (form.dataset.sent) event.preventDefault();
+    form.dataset.sent = "yes";
+    setTimeout(() => delete form.dataset.sent, 4000);
+  });
+}
+
+function isTyping(event) {
+  return event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, textarea, select, dialog[open]") !== null;
+}
+
+function startQueue(queue) {
+  const rows = [...queue.querySelectorAll("[data-row]")];
+  const boxes = [...queue.querySelectorAll("[data-row] input[type=checkbox]")];
+  const all = queue.querySelector("[data-all]");
+  const bar = queue.querySelector("[data-bulk-bar]");
+  let current = -1;
+
+  const showTicked = () => {
+    const ticked = boxes.filter((box) => box.checked).length;
+    if (!bar) return;
+    bar.classList.toggle("is-open", ticked > 0);
+    bar.querySelector("[data-bulk-count]").textContent = ticked;
+    all.checked = ticked > 0 && ticked === boxes.length;
+    all.indeterminate = ticked > 0 && ticked < boxes.length;
+  };
+  boxes.forEach((box) => box.addEventListener("change", showTicked));
+  if (all) all.addEventListener("change", () => { boxes.forEach((box) => { box.checked = all.checked; }); showTicked(); });
+  showTicked();
+
+  const move = (step) => {
+    if (!rows.length) return;
+    current = Math.min(rows.length - 1, Math.max(0, current + step));
+    rows.forEach((row, number) => row.classList.toggle("is-current", number === current));
+    rows[current].querySelector("[data-open]").focus({ preventScroll: true });
+    rows[current].scrollIntoView({ block: "nearest" });
+  };
+
+  document.addEventListener("keydown", (event) => {
+    if (isTyping(event) && !(event.target.type === "checkbox")) return;
+    const row = rows[current];
+    if (event.key === "j") move(1);
+    else if (event.key === "k") move(-1);
+    else if (event.key === "x" && row && boxes[current]) { boxes[current].checked = !boxes[current].checked; showTicked(); }
+    else if (event.key === "/") queue.querySelector("[data-search-box]").focus();
+    else if (event.key === "?") document.getElementById("shortcuts").showModal();
+    else return;
+    event.preventDefault();
+  });
+
+  const filters = queue.querySelector("[data-filters]");
+  filters.addEventListener("change", (event) => { if (event.target.matches("select")) filters.requestSubmit(); });
+  filters.addEventListener("submit", () => {
+    filters.querySelectorAll("select, input").forEach((field) => { if (!field.value) field.disabled = true; });
+  });
+  document.addEventListener("click", (event) => {
+    queue.querySelectorAll("[data-menu][open]").forEach((menu) => { if (!menu.contains(event.target)) menu.open = false; });
+  });
+  const form = queue.querySelector("[data-export]");
+  if (form) form.addEventListener("submit", (event) => { event.preventDefault(); exportTickets(form); });
+}
+
+// Reads the file as it comes, and counts its records: each ends with CR LF, and nothing else does.
+async function exportTickets(form) {
+  const dialog = document.getElementById("export-progress");
+  const bar = dialog.querySelector("[data-progress]");
+  const text = dialog.querySelector("[data-progress-text]");
+  const stop = dialog.querySelector("[data-export-stop]");
+  const controller = new AbortController();
+  stop.onclick = () => { controller.abort(); dialog.close(); };
+  dialog.oncancel = () => controller.abort();
+  bar.removeAttribute("value");
+  text.textContent = "Starting";
+  stop.textContent = "Stop";
+  dialog.showModal();
+  try {
+    const response = await fetch(form.action, { method: "POST", body: new FormData(form), signal: controller.signal });
+    if (!response.ok) throw new Error(`the server answered ${response.status}`);
+    const total = Number(response.headers.get("X-Ticket-Count")) || 0;
+    if (total) bar.max = total;
+    const parts = [];
+    let records = -1;
+    let last = 0;
+    for (const reader = response.body.getReader(); ;) {
+      const { done, value } = await reader.read();
+      if (done) break;
+      parts.push(value);
+      for (const byte of value) { if (byte === 10 && last === 13) records += 1; last = byte; }
+      if (total) bar.value = Math.max(0, records);
+      text.textContent = `${Math.max(0, records).toLocaleString("en")}${total ? ` of ${total.toLocaleString("en")}` : ""} tickets`;
+    }
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(new Blob(parts, { type: "text/csv" }));
+    link.download = /filename="([^"]+)"/.exec(response.headers.get("Content-Disposition"))[1];
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 60000);
+    text.textContent += ", done";
+    stop.textContent = "Close";
+  } catch (error) {
+    if (error.name === "AbortError") return;
+    text.textContent = `The export stopped: ${error.message}. Try again.`;
+    stop.textContent = "Close";
+  }
+}
+
+function startTicket() {
+  const choose = (name) => {
+    const radio = document.getElementById(`composer-${name}`);
+    if (!radio) return;
+    radio.checked = true;
+    const field = document.getElementById(`${name}-text`);
+    if (field) field.focus();
+  };
+  document.addEventListener("keydown", (event) => {
+    if (isTyping(event)) return;
+    const target = document.querySelector(`[data-key="${CSS.escape(event.key)}"]`);
+    if (target) target.click();
+    else if (event.key === "r") choose("reply");
+    else if (event.key === "n") choose("note");
+    else return;
+    event.preventDefault();
+  });
+  const canned = document.querySelector("[data-canned]");
+  if (!canned) return;
+  const texts = JSON.parse(document.getElementById("canned-replies").textContent);
+  canned.addEventListener("change", () => {
+    const field = document.getElementById("reply-text");
+    if (canned.value !== "") field.setRangeText(texts[canned.value].text, field.selectionStart, field.selectionEnd, "end");
+    canned.value = "";
+    field.focus();
+  });
+}

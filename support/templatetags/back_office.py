@@ -1,0 +1,106 @@
+"""How the back-office writes times, names and first lines."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from django import template
+from django.utils import timezone
+from django.utils.timesince import timesince
+
+from support.timeline import EventKind, TicketEvent
+
+register = template.Library()
+
+SUBJECT_CHARACTERS = 120
+UNITS = (("y", 31_536_000), ("mo", 2_592_000), ("d", 86_400), ("h", 3_600), ("min", 60))
+EVENT_ICONS = {
+    EventKind.STATE: "swap_horiz",
+    EventKind.ASSIGNEE: "person_add",
+    EventKind.PRIORITY: "flag",
+    EventKind.TAGS: "sell",
+    EventKind.CLAIM: "front_hand",
+    EventKind.NOTE: "sticky_note_2",
+    EventKind.REPLY: "reply",
+    EventKind.RESEND: "forward_to_inbox",
+    EventKind.EXPORT: "download",
+}
+
+
+@register.filter
+def first_line(text: str) -> str:
+    """The subject that a message without one has: its first line that says something."""
+    line = next((line.strip() for line in text.splitlines() if line.strip()), "(empty message)")
+    return line[:SUBJECT_CHARACTERS] + ("…" if len(line) > SUBJECT_CHARACTERS else "")
+
+
+@register.filter
+def age(moment: datetime | None) -> str:
+    """How long ago, in one unit: `3 h`."""
+    return short(timezone.now() - moment) if moment else ""
+
+
+@register.filter
+def short(duration: timedelta | None) -> str:
+    """A duration in one unit, `42 min`; `none yet` where there is none."""
+    if duration is None:
+        return "none yet"
+    seconds = duration.total_seconds()
+    for name, size in UNITS:
+        if seconds >= size:
+            return f"{int(seconds // size)} {name}"
+    return "now" if seconds < 60 else "1 min"
+
+
+@register.filter
+def long_age(moment: datetime) -> str:
+    """How long ago, in words."""
+    return timesince(moment, depth=1).replace("\xa0", " ")
+
+
+@register.filter
+def initials(person: Any) -> str:
+    words = (person.get_full_name() or person.get_username()).replace(".", " ").split()
+    return "".join(word[0] for word in words[:2]).upper()
+
+
+@register.filter
+def shown_name(person: Any) -> str:
+    return person.get_full_name() or person.get_username() if person else "Somebody"
+
+
+@register.filter
+def icon(event: TicketEvent) -> str:
+    return EVENT_ICONS[EventKind(event.kind)]
+
+
+@register.filter
+def moment(text: str) -> datetime | None:
+    """The time that an attempt's log keeps as RFC 3339."""
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        return None
+
+
+@register.simple_tag
+def queue_link(queue: Any, **changes: Any) -> str:
+    """The queue's address with these changes, from its first page on."""
+    query: str = queue.query_string(**changes)
+    return f"?{query}"
+
+
+@register.filter
+def get(mapping: dict[str, Any], key: str) -> Any:
+    """What the mapping has under this key, or nothing."""
+    return mapping.get(key, "")
+
+
+@register.filter
+def up_to(number: int, limit: int) -> str:
+    """A count that stopped at a limit: `99+`."""
+    return f"{limit}+" if number > limit else str(number)
+
+
+@register.filter
+def thousands(number: int) -> str:
+    return f"{number:,}"

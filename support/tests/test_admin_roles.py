@@ -1,0 +1,163 @@
+"""Who may do what in the back-office: role by page by verb."""
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from accounts.models import Plan, User
+from accounts.tests.factories import APIKeyFactory, UserFactory
+from support.models import CannedReply, SavedView, Tag, Ticket
+from support.tests.factories import TicketFactory, make_staff
+
+pytestmark = pytest.mark.django_db
+
+ROLES = ("anonymous", "customer", "Agents", "Supervisors", "Administrators")
+# Which roles get past the door; the others are sent to log in (302) or refused (403).
+AGENTS = {"Agents", "Supervisors", "Administrators"}
+SUPERVISORS = {"Supervisors", "Administrators"}
+ADMINISTRATORS = {"Administrators"}
+NOBODY = set()
+PAGES = {
+    ("index", "GET"): AGENTS,
+    ("support_ticket_changelist", "GET"): AGENTS,
+    ("support_ticket_add", "GET"): NOBODY,
+    ("support_ticket_add", "POST"): NOBODY,
+    ("support_ticket_change", "GET"): AGENTS,
+    ("support_ticket_delete", "POST"): NOBODY,
+    ("support_ticket_claim", "POST"): AGENTS,
+    ("support_ticket_release", "POST"): AGENTS,
+    ("support_ticket_triage", "POST"): AGENTS,
+    ("support_ticket_note", "POST"): AGENTS,
+    ("support_ticket_reply", "POST"): AGENTS,
+    ("support_ticket_resend", "POST"): AGENTS,
+    ("support_ticket_bulk", "POST"): AGENTS,
+    ("support_ticket_export", "POST"): AGENTS,
+    ("support_ticket_save_view", "POST"): AGENTS,
+    **{
+        (f"support_{model}_{page}", verb): SUPERVISORS
+        for model in ("cannedreply", "tag", "savedview")
+        for page, verb in (("add", "GET"), ("add", "POST"), ("change", "POST"), ("delete", "POST"))
+    },
+    **{
+        (f"accounts_plan_{page}", verb): SUPERVISORS
+        for page, verb in (("changelist", "GET"), ("add", "POST"), ("change", "POST"))
+    },
+    ("accounts_user_changelist", "GET"): SUPERVISORS,
+    ("accounts_user_change", "GET"): SUPERVISORS,
+    ("accounts_apikey_changelist", "GET"): SUPERVISORS,
+    **{
+        (f"accounts_user_{page}", verb): ADMINISTRATORS
+        for page, verb in (("add", "GET"), ("add", "POST"), ("change", "POST"), ("delete", "POST"))
+    },
+    ("accounts_apikey_add", "GET"): ADMINISTRATORS,
+    ("accounts_apikey_add", "POST"): ADMINISTRATORS,
+    ("accounts_apikey_delete", "POST"): NOBODY,
+    ("auth_group_changelist", "GET"): ADMINISTRATORS,
+    ("auth_group_add", "POST"): ADMINISTRATORS,
+    ("axes_accessattempt_changelist", "GET"): ADMINISTRATORS,
+    ("axes_accessattempt_add", "POST"): NOBODY,
+}
+
+
+@pytest.fixture
+def clients():
+    people = {role: make_staff(role) for role in AGENTS}
+    people["customer"] = UserFactory()
+    clients = {role: Client() for role in ROLES}
+    for role, person in people.items():
+        clients[role].force_login(person)
+    return clients
+
+
+@pytest.fixture
+def objects():
+    ticket = TicketFactory(email_status="sent")
+    return {
+        "support_ticket": ticket,
+        "support_cannedreply": CannedReply.objects.create(name="Hello", text="Hello"),
+        "support_tag": Tag.objects.create(name="bug"),
+        "support_savedview": SavedView.objects.create(name="Mine", query=""),
+        "accounts_plan": Plan.objects.get(slug="free"),
+        "accounts_user": UserFactory(),
+        "accounts_apikey": APIKeyFactory(user=ticket.user),
+    }
+
+
+WITHOUT_OBJECT = ("changelist", "add", "bulk", "export", "view")
+
+
+@pytest.mark.parametrize(("page", "verb"), PAGES)
+def test_opens_each_page_to_its_roles_alone(clients, objects, page, verb):
+    model = page.rpartition("_")[0]
+    needs_object = page != "index" and not page.endswith(WITHOUT_OBJECT)
+    url = reverse(f"admin:{page}", args=[objects[model].pk] if needs_object else [])
+    for role in ROLES:
+        status = clients[role].generic(verb, url).status_code
+        if role in {"anonymous", "customer"}:
+            assert status == 302, role
+        elif role in PAGES[page, verb]:
+            assert status in {200, 302}, role
+        else:
+            assert status == 403, role
+    assert Ticket.objects.count() == 1
+
+
+def test_sends_strangers_to_the_login_page(clients):
+    for role in ("anonymous", "customer"):
+        answer = clients[role].get(reverse("admin:support_ticket_changelist"))
+        assert answer["Location"].startswith("/admin/login/?next=")
+
+
+def test_hides_permissions_and_passwords_from_supervisors(clients):
+    person = UserFactory(username="ada", password="pbkdf2_sha256$1$salt$hash")
+    url = reverse("admin:accounts_user_change", args=[person.pk])
+    page = clients["Supervisors"].get(url).content.decode()
+    assert "ada@example.com" in page
+    for hidden in ("pbkdf2", "salt", "Permissions", "Superuser", "groups"):
+        assert hidden not in page
+    assert "Permissions" in clients["Administrators"].get(url).content.decode()
+
+
+def test_lets_no_administrator_make_a_superuser(clients):
+    person = UserFactory(username="eve", is_staff=True)
+    url = reverse("admin:accounts_user_change", args=[person.pk])
+    data = {
+        "username": "eve",
+        "plan": "pro",
+        "token_balance": "5",
+        "is_active": "on",
+        "is_superuser": "on",
+    }
+    assert clients["Administrators"].post(url, data).status_code == 302
+    person.refresh_from_db()
+    assert (person.token_balance, person.is_superuser) == (5, False)
+
+
+def test_lets_no_administrator_touch_a_superuser(clients):
+    root = User.objects.create_superuser("root", password="x")
+    for page in ("accounts_user_change", "auth_user_password_change", "accounts_user_delete"):
+        url = reverse(f"admin:{page}", args=[root.pk])
+        data = {"password1": "n3w-passw0rd", "password2": "n3w-passw0rd", "post": "yes"}
+        assert clients["Administrators"].post(url, data).status_code == 403
+
+
+def test_shows_each_role_its_own_sidebar(clients):
+    url = reverse("admin:support_ticket_changelist")
+    pages = {role: clients[role].get(url).content.decode() for role in AGENTS}
+    assert "Failed logins" in pages["Administrators"]
+    assert "Plans" in pages["Supervisors"]
+    assert "Failed logins" not in pages["Supervisors"]
+    for hidden in ("Plans", "Accounts", "API keys", "Canned replies"):
+        assert f"<span>{hidden}</span>" not in pages["Agents"]
+
+
+def test_shows_no_secret_of_a_key(clients, objects):
+    key = objects["accounts_apikey"]
+    for url in (
+        reverse("admin:accounts_apikey_changelist"),
+        reverse("admin:accounts_apikey_change", args=[key.pk]),
+        reverse("admin:support_ticket_change", args=[objects["support_ticket"].pk]),
+    ):
+        page = clients["Administrators"].get(url).content.decode()
+        assert key.secret not in page
+        assert key.digest not in page

@@ -1,0 +1,135 @@
+"""Everything about a ticket on one page."""
+
+from datetime import timedelta
+
+import pytest
+from django.urls import reverse
+from django.utils import timezone
+
+from accounts.tests.factories import UserFactory
+from support.models import Ticket
+from support.tests.factories import TicketFactory
+from support.triage import Tag
+
+pytestmark = pytest.mark.django_db
+
+
+def url_of(ticket, queue=""):
+    return reverse("admin:support_ticket_change", args=[ticket.pk]) + f"?queue={queue}"
+
+
+def page_of(client, ticket):
+    answer = client.get(url_of(ticket))
+    assert answer.status_code == 200
+    return answer.content.decode()
+
+
+def test_shows_the_message_as_it_was_written(desk):
+    message = "<script>alert(1)</script>\n\n\tindented  &amp; <b>bold</b>\n{{ 7|add:1 }}"
+    page = page_of(desk, TicketFactory(message=message))
+    written = message.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    assert f'<div class="cx-message" data-message>{written}</div>' in page
+
+
+def test_shows_the_account_then_and_now(desk):
+    user = UserFactory(token_balance=7)
+    ticket = TicketFactory(user=user, subscription_plan="free", token_balance=250_000)
+    Ticket.objects.update(api_key_prefix="ctxfy_a1b2c3", api_key_name="production")
+    page = page_of(desk, ticket)
+    for shown in ("250,000", '<td class="is-changed">7</td>', '<td class="is-changed">pro</td>'):
+        assert shown in page
+    for shown in (user.username, f"user id {user.pk}", "production", "ctxfy_a1b2c3"):
+        assert shown in page
+
+
+@pytest.mark.parametrize(
+    ("address", "judgement"),
+    [
+        ("ADA@halden.example", "The account&#x27;s own address"),
+        ("eve@elsewhere.example", "Not the account&#x27;s address"),
+        ("123 Main St", "Not an e-mail address"),
+        ("ada@halden.example\nBcc: x@y.z", "Not an e-mail address"),
+    ],
+)
+def test_judges_the_reply_address(desk, address, judgement):
+    user = UserFactory(email="ada@halden.example")
+    assert judgement in page_of(desk, TicketFactory(user=user, reply_address=address))
+
+
+def test_shows_every_attempt_to_mail_it(desk):
+    log = [
+        {"at": "2026-11-24T07:00:00.000+00:00", "ms": 5012, "outcome": "failed",
+         "kind": "transient", "code": "deadline", "text": "The mail server did not answer in time"},
+        {"at": "2026-11-24T07:00:30.000+00:00", "ms": 87, "outcome": "sent",
+         "kind": "", "code": "", "text": ""},
+    ]  # fmt: skip
+    ticket = TicketFactory(email_status="sent", sent_at=timezone.now(), attempt_log=log)
+    page = page_of(desk, ticket)
+    for shown in ("did not answer in time", "(transient deadline)", "24 Nov 07:00:30, 87 ms"):
+        assert shown in page
+    assert "Send the mail now" not in page
+
+
+def test_offers_to_send_what_was_only_stored(desk, use_mail, smtp_server):
+    use_mail(smtp_server)
+    page = page_of(desk, TicketFactory(email_status="stored"))
+    assert "it is mailed only when you ask for it" in page
+    assert "Send the mail now" in page
+
+
+def test_lists_other_tickets_of_the_account(desk):
+    ticket = TicketFactory()
+    TicketFactory.create_batch(7, user=ticket.user, type="earlier")
+    page = page_of(desk, ticket)
+    assert page.count("<span>earlier</span>") == 5
+    assert f"account={ticket.user_id}" in page
+
+
+def test_leads_to_the_neighbours_in_the_queue(desk):
+    now = timezone.now()
+    first, second, third = (
+        TicketFactory(type="billing", created_at=now - timedelta(hours=hours), priority=priority)
+        for hours, priority in ((1, 4), (9, 2), (5, 2))
+    )
+    TicketFactory(type="other")
+    queue = "tab%3Dopen%26type%3Dbilling"
+    context = desk.get(url_of(second, queue)).context
+    assert (context["before"], context["after"]) == (first.pk, third.pk)
+    assert desk.get(url_of(first, queue)).context["before"] is None
+    assert desk.get(url_of(third, queue)).context["after"] is None
+    newest = desk.get(url_of(third, "tab%3Dall%26type%3Dbilling")).context
+    assert (newest["before"], newest["after"]) == (first.pk, second.pk)
+
+
+QUEUES = ["%00", "tab=%00", "%2500", "q=%28", "page=x", "%F0%9F", "a" * 9_000]
+
+
+@pytest.mark.parametrize("queue", QUEUES)
+def test_never_breaks_on_a_strange_queue(desk, queue):
+    assert desk.get(url_of(TicketFactory(), queue)).status_code == 200
+
+
+@pytest.mark.parametrize("pk", ["x", "%00", "01a20c5d-797b-7721-a7a7-b8996c551e97", "1" * 300])
+def test_knows_no_other_page(desk, pk):
+    assert desk.get(f"/admin/support/ticket/{pk}/change/").status_code == 404
+
+
+def test_does_not_grow_in_queries(desk, agent, django_assert_max_num_queries):
+    ticket = TicketFactory()
+    url = url_of(ticket, "tab%3Dopen")
+    ticket.add_note(agent, "first")
+    desk.get(url)
+    with django_assert_max_num_queries(22) as few:
+        desk.get(url)
+    for number in range(30):
+        ticket.add_note(agent, str(number))
+        TicketFactory(user=ticket.user)
+        ticket.tags.add(Tag.objects.create(name=str(number)))
+    with django_assert_max_num_queries(len(few)):
+        desk.get(url)
+
+
+def test_takes_no_post(desk):
+    ticket = TicketFactory()
+    assert desk.post(url_of(ticket), {"state": "closed"}).status_code == 405
+    assert Ticket.objects.get().state == "new"
