@@ -8,7 +8,7 @@ from rest_framework.request import Request
 
 from accounts.models import APIKey, User
 from accounts.wrong_keys import wrong_keys
-from ctxfy_support.client_address import get_client_address
+from ctxfy_support.client_address import get_client_network
 
 
 def find_token(request: Request) -> str | None:
@@ -28,12 +28,12 @@ class APIKeyAuthentication(BaseAuthentication):
         token = find_token(request)
         if token is None:
             return None
-        address = get_client_address(request._request)  # noqa: SLF001  (Django's own request)
+        address = get_client_network(request._request)  # noqa: SLF001  (Django's own request)
         if wait := wrong_keys.seconds_to_wait(address, token):
             raise Throttled(wait)
         key = APIKey.objects.find_active(token)
         if key is None:
-            wrong_keys.note_wrong(address)
+            wrong_keys.note_wrong(address, token)
             raise AuthenticationFailed
         wrong_keys.note_worked(key.digest)
         request._request.api_key = key  # type: ignore[attr-defined]  # noqa: SLF001

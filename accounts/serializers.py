@@ -1,5 +1,6 @@
 """API keys as the API takes and shows them."""
 
+import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -8,6 +9,11 @@ from rest_framework import serializers
 
 from accounts.models import APIKey
 from ctxfy_support.fields import TextField
+
+_RFC_3339 = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?"
+    r"([Zz]|[+-][0-9]{2}:[0-9]{2})?"
+)
 
 
 class ExpirationDateField(serializers.DateTimeField):
@@ -19,7 +25,7 @@ class ExpirationDateField(serializers.DateTimeField):
     }
 
     def to_internal_value(self, value: Any) -> datetime:
-        if not isinstance(value, str):
+        if not isinstance(value, str) or not _RFC_3339.fullmatch(value):
             self.fail("invalid")
         moment = super().to_internal_value(value)
         if moment <= timezone.now():

@@ -18,6 +18,7 @@ from ctxfy_support.ids import parse_id
 class APIKeyViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[APIKey]):
     """Issues, lists and revokes the caller's own keys."""
 
+    http_method_names = ["get", "head", "post", "delete"]
     serializer_class = APIKeySerializer
     plural = "api_keys"
 

@@ -34,10 +34,11 @@ class WrongKeyLimit:
                 return 0
         return int(wait) + 1
 
-    def note_wrong(self, address: str) -> None:
-        """Count a key that did not work."""
+    def note_wrong(self, address: str, key: str) -> None:
+        """Count a key that did not work, even if it did once."""
         now = time.monotonic()
         with self._lock:
+            self._worked.pop(api_keys.digest(key), None)
             ends, count = self._counts.pop(address, (0.0, 0))
             if ends <= now:
                 ends, count = now + WINDOW_SECONDS, 0

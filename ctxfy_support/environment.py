@@ -1,6 +1,7 @@
 """The environment, read once and typed; a wrong value names its variable and stops the start."""
 
 import os
+import re
 from collections.abc import Callable
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
@@ -12,8 +13,6 @@ from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.core.validators import validate_email
 
 T = TypeVar("T")
-
-env = environ.Env()
 
 
 def read_env_file(base_dir: Path) -> None:
@@ -28,7 +27,8 @@ def parse(name: str, default: str, convert: Callable[[str], T]) -> T:
 
     Raises ImproperlyConfigured, which names the variable, where `convert` raises ValueError.
     """
-    text = env.str(name, default=default).strip()
+    # Not through django-environ, which takes a value that begins with a dollar sign for a name.
+    text = os.environ.get(name, default).strip()
     try:
         return convert(text)
     except ValueError as exc:
@@ -57,15 +57,21 @@ def choice(name: str, default: str, choices: tuple[str, ...]) -> str:
 
 def number(name: str, default: float, *, minimum: float, maximum: float) -> float:
     def convert(text: str) -> float:
-        try:
-            value = float(text or default)
-        except ValueError:
-            raise ValueError(f"{text!r} is not a number") from None
+        if text and not re.fullmatch(r"[0-9]+(\.[0-9]+)?", text, re.ASCII):
+            raise ValueError(f"{text!r} is not a number")
+        value = float(text or default)
         if not minimum <= value <= maximum:
             raise ValueError(f"{text} is not between {minimum:g} and {maximum:g}")
         return value
 
-    return parse(name, str(default), convert)
+    return parse(name, "", convert)
+
+
+def whole_number(name: str, default: int, *, minimum: int, maximum: int) -> int:
+    value = number(name, default, minimum=minimum, maximum=maximum)
+    if not value.is_integer():
+        raise ImproperlyConfigured(f"{name}: {value:g} is not a whole number")
+    return int(value)
 
 
 def email_address(name: str, default: str = "") -> str:
@@ -79,6 +85,17 @@ def email_address(name: str, default: str = "") -> str:
         return value
 
     return parse(name, default, convert)
+
+
+def credential(name: str) -> str:
+    """A user name, key or password as mail protocols carry it; the error does not show it."""
+
+    def convert(text: str) -> str:
+        if not (text.isascii() and text.isprintable()):
+            raise ValueError("has characters other than printable ASCII (curly quotes, a space?)")
+        return text
+
+    return parse(name, "", convert)
 
 
 def http_url(name: str, default: str) -> str:
@@ -109,7 +126,9 @@ def networks(name: str) -> list[IPv4Network | IPv6Network]:
 def database(name: str, default: str, base_dir: Path) -> dict[str, Any]:
     """Django's DATABASES entry; a relative SQLite path is taken from the project's folder."""
     try:
-        config: dict[str, Any] = dict(env.db_url(name, default=default))
+        config: dict[str, Any] = dict(
+            environ.Env.db_url_config(os.environ.get(name, "").strip() or default)
+        )
     except (ValueError, KeyError, ImproperlyConfigured):
         config = {}
     if config.get("ENGINE") == "django.db.backends.sqlite3":

@@ -36,7 +36,11 @@ class JSONFormatter(logging.Formatter):
         }
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return redact(json.dumps(line, default=str))
+        # Before the values are escaped: a credential with a quote in it would not be found later.
+        clean = {
+            key: redact(value) if isinstance(value, str) else value for key, value in line.items()
+        }
+        return redact(json.dumps(clean, default=str))
 
 
 class TextFormatter(logging.Formatter):
@@ -44,6 +48,11 @@ class TextFormatter(logging.Formatter):
 
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s", "%H:%M:%S")
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  (logging's name)
+        # A path with a line break in it must not look like a line of ours.
+        record.message = record.message.replace("\r", "\\r").replace("\n", "\\n")
+        return super().formatMessage(record)
 
     def format(self, record: logging.LogRecord) -> str:
         text = super().format(record)

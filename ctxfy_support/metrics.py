@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from django.conf import settings
-from django.db import DatabaseError, close_old_connections, connection
+from django.db import Error as DatabaseFailure
+from django.db import close_old_connections, connection
 from django.http import HttpRequest, HttpResponse
 from django.utils.module_loading import import_string
 from django.views.decorators.cache import never_cache
@@ -90,7 +91,7 @@ class Counters:
         try:
             with connection.cursor() as cursor:
                 cursor.execute(sql, [value for row in rows for value in row])
-        except DatabaseError:
+        except DatabaseFailure:
             self.add(new)
             raise
 
@@ -103,7 +104,7 @@ class Counters:
         while True:
             time.sleep(FLUSH_SECONDS)
             close_old_connections()
-            with contextlib.suppress(DatabaseError):
+            with contextlib.suppress(DatabaseFailure):
                 self.flush()
 
 
@@ -121,7 +122,8 @@ class MetricsMiddleware:
         response = self.get_response(request)
         seconds = time.perf_counter() - started
         # The route, not the path: a scanner's paths would become series without end.
-        route = request.resolver_match.route if request.resolver_match else "unknown"
+        match = request.resolver_match
+        route = getattr(request, "route", match.route if match else "unknown")
         bucket = next((bound for bound in BUCKETS if seconds <= bound), "+Inf")
         method = request.method if request.method in METHODS else "other"
         answer = labels(method=method, route=route, status=response.status_code)
@@ -174,7 +176,7 @@ def metrics(request: HttpRequest) -> HttpResponse:
         for path in settings.METRICS:
             families += import_string(path)()
         families += [_counted(name, text) for name, text in settings.COUNTERS.items()]
-    except DatabaseError:
+    except DatabaseFailure:
         return HttpResponse(status=503, headers={"Retry-After": "1"})
     lines = [line for family in families for line in family.lines()]
     return HttpResponse("\n".join(lines) + "\n", content_type="text/plain; version=0.0.4")

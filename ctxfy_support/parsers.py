@@ -11,10 +11,9 @@ from rest_framework.parsers import BaseParser
 
 
 class BodyTooLarge(APIException):
-    """The body is over MAX_BODY_BYTES, said or measured."""
+    """The body is over MAX_BODY_BYTES."""
 
     status_code = 413
-    default_detail = "The request body is larger than 256 KiB"
     default_code = "body_too_large"
 
 
@@ -47,6 +46,9 @@ class StrictJSONParser(BaseParser):
         body = stream.read(settings.MAX_BODY_BYTES + 1)
         if len(body) > settings.MAX_BODY_BYTES:
             raise BodyTooLarge
+        request = (parser_context or {}).get("request")
+        if request is not None and len(body) < int(request.META.get("CONTENT_LENGTH") or 0):
+            raise ParseError("The request body was cut short")
         try:
             data = json.loads(
                 body.decode("utf-8"),

@@ -14,6 +14,7 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 from django.utils.safestring import SafeString
+from django.views.decorators.gzip import gzip_page
 from django.views.decorators.http import condition, require_safe
 
 from ctxfy_support import markdown
@@ -285,6 +286,7 @@ def make_etag(render: Callable[[str], bytes]) -> Callable[[HttpRequest], str]:
 
 
 @require_safe
+@gzip_page
 @condition(etag_func=make_etag(render_document))
 def openapi(request: HttpRequest) -> HttpResponse:
     """The document; there is no secret in it, so any site's page may read it."""
@@ -300,6 +302,7 @@ def openapi(request: HttpRequest) -> HttpResponse:
 
 
 @require_safe
+@gzip_page
 @condition(etag_func=make_etag(render_page))
 def docs(request: HttpRequest) -> HttpResponse:
     """The page; it loads nothing that this service does not serve."""

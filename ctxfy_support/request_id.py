@@ -18,6 +18,17 @@ def get_request_id() -> str:
     return _request_id.get()
 
 
+def begin_request() -> str:
+    """Name the request that this thread now works on; return the name.
+
+    Never reset: Django still logs about a request after the last middleware has returned, and the
+    thread's next request brings its own.
+    """
+    name = f"req_{secrets.token_hex(12)}"
+    _request_id.set(name)
+    return name
+
+
 class RequestIdMiddleware:
     """Names the request and logs one line for it; outermost, so nothing answers without an id."""
 
@@ -25,9 +36,7 @@ class RequestIdMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        # Never reset: Django still logs about this request after the last middleware has returned,
-        # and the thread's next request brings its own.
-        _request_id.set(f"req_{secrets.token_hex(12)}")
+        begin_request()
         started = time.perf_counter()
         response = self.get_response(request)
         response["X-Request-Id"] = get_request_id()

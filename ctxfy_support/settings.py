@@ -50,6 +50,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "ctxfy_support.request_id.RequestIdMiddleware",
     "ctxfy_support.metrics.MetricsMiddleware",
+    "ctxfy_support.probes.ProbeMiddleware",
     "ctxfy_support.envelope.ErrorEnvelopeMiddleware",
     "ctxfy_support.transport_security.TransportSecurityMiddleware",
     "support.content_security_policy.ContentSecurityPolicyMiddleware",
@@ -120,9 +121,12 @@ else:
         **DATABASES["default"].get("OPTIONS", {}),
         "connect_timeout": 2,
         "tcp_user_timeout": 2_000,
-        # Whole milliseconds; 0 is no limit. The web process has one (wsgi.py), a migration none.
-        "statement_timeout_ms": int(
-            environment.number("DATABASE_STATEMENT_TIMEOUT_MS", 0, minimum=0, maximum=3_600_000)
+        # 0 is no limit. The web process has one, for no request may hang; a migration has none.
+        "statement_timeout_ms": environment.whole_number(
+            "DATABASE_STATEMENT_TIMEOUT_MS",
+            2_000 if "ctxfy_support.wsgi" in sys.modules else 0,
+            minimum=0,
+            maximum=3_600_000,
         ),
         "prepare_threshold": 5,
         "server_side_binding": True,
@@ -250,15 +254,15 @@ EMAIL_TIMEOUT = SUPPORT_EMAIL_DEADLINE
 EMAIL_USE_LOCALTIME = False
 
 ANYMAIL = {
-    "SENDGRID_API_KEY": environment.parse("SENDGRID_API_KEY", "", str),
+    "SENDGRID_API_KEY": environment.credential("SENDGRID_API_KEY"),
     "SENDGRID_API_URL": environment.http_url("SENDGRID_API_URL", "https://api.sendgrid.com/v3/"),
     "REQUESTS_TIMEOUT": SUPPORT_EMAIL_DEADLINE,
 }
 
 EMAIL_HOST = environment.parse("GOOGLE_SMTP_HOST", "smtp.gmail.com", str) or "smtp.gmail.com"
-EMAIL_PORT = int(environment.number("GOOGLE_SMTP_PORT", 587, minimum=1, maximum=65_535))
-EMAIL_HOST_USER = environment.parse("GOOGLE_SMTP_USER", "", str)
-EMAIL_HOST_PASSWORD = environment.parse("GOOGLE_SMTP_PASSWORD", "", str)
+EMAIL_PORT = environment.whole_number("GOOGLE_SMTP_PORT", 587, minimum=1, maximum=65_535)
+EMAIL_HOST_USER = environment.credential("GOOGLE_SMTP_USER")
+EMAIL_HOST_PASSWORD = environment.credential("GOOGLE_SMTP_PASSWORD")
 smtp_security = environment.choice("GOOGLE_SMTP_SECURITY", "starttls", ("starttls", "tls", "none"))
 EMAIL_USE_TLS = smtp_security == "starttls"
 EMAIL_USE_SSL = smtp_security == "tls"

@@ -15,8 +15,6 @@ from ctxfy_support.envelope import is_api, make_error
 
 REFUSAL = "This API is served over HTTPS only. Consider the key of this request leaked: revoke it"
 STRICT_TRANSPORT_SECURITY = "max-age=31536000"
-# What a probe inside the network asks for, by address and without TLS.
-OPEN_PATHS = ("/health", "/metrics")
 
 
 class TransportSecurityMiddleware:
@@ -31,7 +29,7 @@ class TransportSecurityMiddleware:
             # For Django's own checks, such as that of a form's origin.
             request.META["wsgi.url_scheme"] = "https"
         plain_is_fine = settings.DEBUG or is_local(request)
-        if secure or plain_is_fine or request.path.startswith(OPEN_PATHS):
+        if secure or plain_is_fine:
             response = self.get_response(request)
         elif is_api(request.path):
             response = JsonResponse(make_error(403, REFUSAL), status=HTTPStatus.FORBIDDEN)

@@ -4,17 +4,12 @@ from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 from django.views.decorators.csrf import csrf_exempt
 
-from ctxfy_support.health import health, live
-from ctxfy_support.metrics import metrics
 from ctxfy_support.reference import docs, openapi
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("v1/", include("accounts.urls")),
     path("v1/support/", include("support.urls")),
     # No cookie counts here, so that another method gets a 405 and not a page about CSRF.
-    path("health", csrf_exempt(health)),
-    path("health/live", csrf_exempt(live)),
-    path("metrics", csrf_exempt(metrics)),
     path("openapi.json", csrf_exempt(openapi)),
     path("docs", csrf_exempt(docs)),
     path("admin/", admin.site.urls),

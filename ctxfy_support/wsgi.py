@@ -1,22 +1,28 @@
 """The WSGI application: `granian --interface wsgi ctxfy_support.wsgi:application`."""
 
+import io
+import json
+import logging
 import os
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.core.wsgi import get_wsgi_application
+from django.utils.http import parse_header_parameters
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "ctxfy_support.settings")
-# No request waits longer than this for the database; commands and migrations may.
-os.environ.setdefault("DATABASE_STATEMENT_TIMEOUT_MS", "2000")
 
 _django = get_wsgi_application()
 
-from ctxfy_support.metrics import counters  # noqa: E402  (a model: after Django is set up)
+from ctxfy_support.envelope import make_error  # noqa: E402  (DRF: after Django is set up)
+from ctxfy_support.metrics import counters  # noqa: E402  (a model, likewise)
+from ctxfy_support.request_id import begin_request  # noqa: E402
+
+logger = logging.getLogger(__name__)
 
 counters.start()
 
@@ -24,13 +30,45 @@ counters.start()
 _PROCESS_VARIABLES = frozenset(os.environ) - {"SCRIPT_NAME"}
 
 
-def application(environ: dict[str, Any], start_response: "StartResponse") -> Iterable[bytes]:
-    """Django, without the process's variables, and with a chunked body given a length.
+def _give_length(environ: dict[str, Any]) -> None:
+    """Read a body that came without a length (chunked, HTTP/2); Django would take it for empty.
 
-    Django reads CONTENT_LENGTH bytes, so a chunked body would count as empty. One byte over
-    the bound is enough for the parser to see that a body is too large.
+    One byte over the bound is enough for the parser to see that a body is too large.
     """
+    has_body = environ.get("HTTP_TRANSFER_ENCODING") or environ.get("REQUEST_METHOD") == "POST"
+    if has_body and not environ.get("CONTENT_LENGTH"):
+        body = environ["wsgi.input"].read(settings.MAX_BODY_BYTES + 1)
+        environ["CONTENT_LENGTH"] = str(len(body))
+        environ["wsgi.input"] = io.BytesIO(body)
+
+
+def _tame_content_type(environ: dict[str, Any]) -> None:
+    """Leave Django no character set to decode by but UTF-8, and no parameter that it chokes on."""
+    content_type = environ.get("CONTENT_TYPE", "")
+    media_type = content_type.partition(";")[0]
+    try:
+        charset = parse_header_parameters(content_type)[1].get("charset", "utf-8")
+    except (ValueError, LookupError):
+        charset = ""
+    if charset.lower() not in {"utf-8", "utf8"}:
+        environ["CONTENT_TYPE"] = f"{media_type}; charset=unsupported"
+
+
+def application(environ: dict[str, Any], start_response: "StartResponse") -> Iterable[bytes]:
+    """Django, behind what it does not forgive in a request; what fails here is a 500 in JSON."""
     environ = {name: value for name, value in environ.items() if name not in _PROCESS_VARIABLES}
-    if not environ.get("CONTENT_LENGTH") and environ.get("HTTP_TRANSFER_ENCODING"):
-        environ["CONTENT_LENGTH"] = str(settings.MAX_BODY_BYTES + 1)
-    return _django(environ, start_response)
+    try:
+        _give_length(environ)
+        _tame_content_type(environ)
+        return _django(environ, start_response)
+    except Exception:
+        request_id = begin_request()
+        logger.exception("A request could not even be read")
+        body = json.dumps(make_error(500)).encode()
+        headers = [
+            ("Content-Type", "application/json"),
+            ("Content-Length", str(len(body))),
+            ("X-Request-Id", request_id),
+        ]
+        start_response("500 Internal Server Error", headers)
+        return [body]

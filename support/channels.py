@@ -15,14 +15,14 @@ from django.db import models
 from django.db.models.functions import Now
 from django.utils.crypto import salted_hmac
 
-from support.failures import Failure, FailureKind
+from support.failures import NEVER_SENT_CODE, SUPPORT_EMAIL_REFUSED, Failure, FailureKind
 
 logger = logging.getLogger(__name__)
 
 PROBE_EVERY = timedelta(seconds=30)
 UNREACHABLE_LIMIT = 3
 REMEMBER_SECONDS = 1.0
-_UNREACHABLE_CODES = {"deadline", "connection", "tls"}
+UNREACHABLE_CODES = ("deadline", "connection", "tls")
 
 
 class MailChannel(models.Model):
@@ -50,7 +50,8 @@ def channel_name() -> str:
     configured = repr(
         (
             settings.EMAIL_BACKEND,
-            settings.ANYMAIL,
+            settings.ANYMAIL["SENDGRID_API_KEY"],
+            settings.ANYMAIL["SENDGRID_API_URL"],
             settings.EMAIL_HOST,
             settings.EMAIL_PORT,
             settings.EMAIL_HOST_USER,
@@ -83,29 +84,40 @@ class Breaker:
         self._remember(down=down)
         return down
 
+    def is_probe_due(self) -> bool:
+        """Whether take_probe() has a chance; reads one row."""
+        return self._probes_due().exists()
+
     def take_probe(self) -> bool:
         """Claim the one attempt in thirty seconds that a channel which is down gets."""
-        due = self._rows().filter(failing_since__isnull=False, next_probe_at__lte=Now())
-        return bool(due.update(next_probe_at=Now() + PROBE_EVERY))
+        return bool(self._probes_due().update(next_probe_at=Now() + PROBE_EVERY))
 
-    def report(self, failure: Failure | None) -> None:
-        """Learn from an attempt: what opens the breaker, what closes it, what says nothing."""
+    def report(self, failure: Failure | None, *, seconds: float, to_support: bool) -> bool:
+        """Learn from an attempt that took so long; return whether the channel is back by it.
+
+        `to_support`: it was to SUPPORT_EMAIL, so it says something about that address too.
+        """
+        if failure is not None and failure.code == NEVER_SENT_CODE:
+            return False
         if failure is None or failure.kind is FailureKind.MESSAGE:
             self._unreachable = 0
-            if self.is_down():
-                self._close()
-        elif failure.kind is FailureKind.CHANNEL:
+            return self.is_down() and self._close(timedelta(seconds=seconds), to_support)
+        if failure.kind is FailureKind.CHANNEL:
             self._open(failure)
-        elif failure.code in _UNREACHABLE_CODES:
+        elif failure.code in UNREACHABLE_CODES:
             self._unreachable += 1
             if self._unreachable >= UNREACHABLE_LIMIT:
                 self._open(failure)
         else:
             self._unreachable = 0
+        return False
 
     def forget(self) -> None:
         """Know nothing, as a process that has just started."""
         self.__init__()  # type: ignore[misc]  # the start and this are one list of defaults
+
+    def _probes_due(self) -> models.QuerySet[MailChannel]:
+        return self._rows().filter(failing_since__isnull=False, next_probe_at__lte=Now())
 
     def _rows(self) -> models.QuerySet[MailChannel]:
         return MailChannel.objects.filter(name=channel_name())
@@ -135,15 +147,17 @@ class Breaker:
             self._rows().update(**state)
         self._remember(down=True)
 
-    def _close(self) -> None:
-        self._unreachable = 0
-        if (
-            self._rows()
-            .filter(failing_since__isnull=False)
-            .update(failing_since=None, next_probe_at=None, last_error="")
-        ):
+    def _close(self, duration: timedelta, to_support: bool) -> bool:
+        # An attempt that began before the refusal does not disprove it, nor does a customer's
+        # mailbox disprove what was said of ours.
+        disproved = self._rows().filter(failing_since__lt=Now() - duration)
+        if not to_support:
+            disproved = disproved.exclude(last_error__contains=SUPPORT_EMAIL_REFUSED)
+        closed = disproved.update(failing_since=None, next_probe_at=None, last_error="")
+        if closed:
             logger.warning("Mail is back: what waited goes out now")
-        self._remember(down=False)
+        self._asked_at = float("-inf")
+        return bool(closed)
 
 
 breaker = Breaker()

@@ -3,14 +3,16 @@
 import logging
 import threading
 import time
+from datetime import datetime
 from typing import Any
 
 from django.conf import settings
-from django.db import DatabaseError, connection
+from django.db import Error as DatabaseFailure
+from django.db import connection
 from django.utils import timezone
 
 from support import mail
-from support.channels import breaker
+from support.channels import UNREACHABLE_CODES, breaker
 from support.failures import Failure, FailureKind
 from support.models import Reply, Ticket
 from support.monitoring import count_attempt
@@ -18,6 +20,8 @@ from support.outbox import OutboxQuerySet
 from support.transport import pool
 
 logger = logging.getLogger(__name__)
+
+DATABASE_AWAY = Failure(FailureKind.TRANSIENT, "database", "The database did not answer")
 
 
 def attempt(row: Any) -> Failure | None:
@@ -30,27 +34,44 @@ def attempt(row: Any) -> Failure | None:
     failure = None
     try:
         pool.send(row.compose())
+    except DatabaseFailure:
+        # While the mail was written: not an attempt. The row comes back when its lease ends.
+        logger.exception("Mail %s could not be read from the database", row.pk)
+        return DATABASE_AWAY
     except Exception as exc:
         failure = row.classify(exc)
         if failure.code == "unexpected":
             logger.exception("Sending %s failed in an unexpected way", row.pk)
+    took = time.monotonic() - started
     count_attempt(failure)
+    try:
+        _record(row, failure, started_at, took)
+        if breaker.report(failure, seconds=took, to_support=isinstance(row, Ticket)):
+            for rows in outboxes():
+                rows.wake(f"{FailureKind.TRANSIENT} {code}:" for code in UNREACHABLE_CODES)
+    except DatabaseFailure:
+        logger.exception("What became of %s could not be recorded", row.pk)
+    return failure
+
+
+def _record(row: Any, failure: Failure | None, started_at: datetime, took: float) -> None:
+    """Mark the row while its lease is ours, and log one line."""
     entry = {
         "at": started_at.isoformat(timespec="milliseconds"),
-        "ms": round((time.monotonic() - started) * 1000),
+        "ms": round(took * 1000),
         "outcome": "failed" if failure else "sent",
         "kind": failure.kind if failure else "",
         "code": failure.code if failure else "",
         "text": failure.text if failure else "",
     }
-    try:
-        marked = row.mark_failure(failure, entry) if failure else row.mark_sent(entry)
-        breaker.report(failure)
-    except DatabaseError:
-        logger.exception("The outcome of sending %s could not be recorded", row.pk)
+    marked = row.mark_failure(failure, entry) if failure else row.mark_sent(entry)
+    if not marked:
+        logger.warning("Mail %s: the attempt ended after its lease and is not recorded", row.pk)
+    elif failure is None:
+        logger.info("Mail %s was accepted", row.pk)
     else:
-        _log(row, failure, marked=marked)
-    return failure
+        level = logging.ERROR if failure.kind is FailureKind.MESSAGE else logging.WARNING
+        logger.log(level, "Mail %s was not accepted: %s", row.pk, failure)
 
 
 def outboxes() -> tuple[OutboxQuerySet, ...]:
@@ -72,6 +93,8 @@ def attempt_next(rows: OutboxQuerySet | None = None) -> tuple[Any, Failure | Non
     While the channel is down, only the caller that gets the probe tries a row.
     """
     down = breaker.is_down()
+    if down and not breaker.is_probe_due():
+        return None
     row = claim_next(rows)
     if row is None:
         return None
@@ -83,21 +106,27 @@ def attempt_next(rows: OutboxQuerySet | None = None) -> tuple[Any, Failure | Non
 
 def sends_inline() -> bool:
     """Whether a request should send its own mail: so it is set, and there is hope."""
-    if not mail.is_configured() or settings.SUPPORT_EMAIL_DELIVERY != "inline":
-        return False
-    if not breaker.is_down():
-        return True
-    if breaker.take_probe():
+    return _is_inline() and not breaker.is_down()
+
+
+def probe_in_background() -> None:
+    """Find out, at no request's cost, whether a channel that is down is back."""
+    if not _is_inline() or not breaker.is_down() or not breaker.is_probe_due():
+        return
+    try:
         threading.Thread(target=_probe, daemon=True).start()
-    return False
+    except RuntimeError:
+        logger.exception("No thread for a probe")
+
+
+def _is_inline() -> bool:
+    return mail.is_configured() and settings.SUPPORT_EMAIL_DELIVERY == "inline"
 
 
 def _probe() -> None:
-    """Find out, at no request's cost, whether the channel is back."""
     try:
-        if row := claim_next():
-            attempt(row)
-    except DatabaseError:
+        attempt_next()
+    except DatabaseFailure:
         logger.exception("The channel could not be probed")
     finally:
         connection.close()
@@ -109,14 +138,3 @@ def attempt_within(rows: OutboxQuerySet, seconds: float) -> int:
     while time.monotonic() < end and (tried := attempt_next(rows)):
         sent += tried[1] is None
     return sent
-
-
-def _log(row: Any, failure: Failure | None, *, marked: bool) -> None:
-    """One line for each attempt."""
-    if not marked:
-        logger.warning("%s was sent too late to be recorded: its lease was over", row.pk)
-    elif failure is None:
-        logger.info("Mail %s was accepted", row.pk)
-    else:
-        level = logging.ERROR if failure.kind is FailureKind.MESSAGE else logging.WARNING
-        logger.log(level, "Mail %s was not accepted: %s", row.pk, failure)

@@ -4,17 +4,20 @@ Both keep a second handle on every socket they open. Their time-outs count each 
 that drips a byte a second holds a send for ever; shutting the socket ends it at once.
 """
 
+import binascii
 import contextlib
 import smtplib
 import socket
 import threading
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import requests
 import urllib3
 from anymail.backends import sendgrid
 from anymail.exceptions import AnymailNotSupportedWarning, AnymailRequestsAPIError
+from django.core.exceptions import ImproperlyConfigured
 from django.core.mail import BadHeaderError, EmailMessage
 from django.core.mail.backends import smtp
 from requests.adapters import HTTPAdapter
@@ -30,16 +33,17 @@ class SocketWatch:
         self._handles: list[socket.socket] = []
         self._aborted = False
 
-    def add(self, sock: socket.socket) -> None:
-        """Watch a socket; shut it on the spot when it was opened after the abort.
+    def add(self, sock: socket.socket) -> socket.socket:
+        """Watch a socket; return its second handle, or raise where the attempt is over.
 
         A duplicate, because TLS takes the original's descriptor over, and a bare number could by
         then belong to somebody else.
         """
         with self._lock:
             if not self._aborted:
-                self._handles.append(sock.dup())
-                return
+                handle = sock.dup()
+                self._handles.append(handle)
+                return handle
         sock.close()
         raise ConnectionAbortedError("the attempt is over")
 
@@ -51,6 +55,13 @@ class SocketWatch:
                 with contextlib.suppress(OSError):  # The other side was faster.
                     handle.shutdown(socket.SHUT_RDWR)
         self.release()
+
+    def forget(self, handle: socket.socket) -> None:
+        """Close a handle with its socket, which the other side would otherwise not see close."""
+        with self._lock:
+            if handle in self._handles:
+                self._handles.remove(handle)
+                handle.close()
 
     def release(self) -> None:
         """Let go of the handles; the sockets themselves live on."""
@@ -64,10 +75,18 @@ def _watched(connection_class: Any, watch: SocketWatch) -> Any:
     """A urllib3 connection class whose sockets are watched, from before their TLS handshake."""
 
     class WatchedConnection(connection_class):
+        handle: socket.socket | None = None
+
         def _new_conn(self) -> socket.socket:
             sock: socket.socket = super()._new_conn()
-            watch.add(sock)
+            self.handle = watch.add(sock)
             return sock
+
+        def close(self) -> None:
+            super().close()
+            if self.handle is not None:
+                watch.forget(self.handle)
+                self.handle = None
 
     return WatchedConnection
 
@@ -130,6 +149,14 @@ class SendGridBackend(sendgrid.EmailBackend):
                 raise BadHeaderError("control character in a header")
         return _SendGridPayload(message, defaults, self)
 
+    def post_to_esp(self, payload: _SendGridPayload, message: EmailMessage) -> requests.Response:
+        try:
+            response: requests.Response = super().post_to_esp(payload, message)
+        except (UnicodeError, urllib3.exceptions.LocationValueError):
+            # Of an address or a key that HTTP cannot carry; the mail itself is JSON by now.
+            raise ImproperlyConfigured("SendGrid's address or API key is malformed") from None
+        return response
+
     def raise_for_status(
         self, response: requests.Response, payload: _SendGridPayload, message: EmailMessage
     ) -> None:
@@ -158,6 +185,7 @@ class SMTPBackend(smtp.EmailBackend):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.watch = SocketWatch()
+        self.is_idle = False
 
     @property
     def connection_class(self) -> Any:
@@ -166,9 +194,22 @@ class SMTPBackend(smtp.EmailBackend):
         return type(base.__name__, (base,), {"watch": self.watch})
 
     def open(self) -> bool | None:
-        if self.connection is not None and not self._is_alive():
+        if self.connection is not None and self.is_idle and not self._is_alive():
             self.close()
-        return super().open()
+        try:
+            opened = super().open()
+        except binascii.Error:
+            raise smtplib.SMTPServerDisconnected("an AUTH challenge that is no base64") from None
+        except ValueError:
+            # Of a host name or a credential that SMTP cannot carry.
+            raise ImproperlyConfigured("the SMTP settings are malformed") from None
+        self.is_idle = False
+        return opened
+
+    def send_messages(self, email_messages: Sequence[EmailMessage]) -> int:
+        sent = super().send_messages(email_messages)
+        self.is_idle = True
+        return sent
 
     def _is_alive(self) -> bool:
         try:
@@ -182,3 +223,4 @@ class SMTPBackend(smtp.EmailBackend):
         with contextlib.suppress(OSError):
             connection.putcmd("quit")
         connection.close()
+        self.watch.release()

@@ -21,6 +21,13 @@ from django.utils import timezone
 LONGEST_RETRY_AFTER = timedelta(hours=24)
 
 
+# Of a mail that never got as far as the provider, which says nothing about the way there.
+NEVER_SENT_CODE = "invalid"
+SUPPORT_EMAIL_REFUSED = "The mail server refused the recipient (SUPPORT_EMAIL)"
+# Gmail's and Workspace's answer when the day's quota is used up: tomorrow cures it.
+_QUOTA_CODE = b"5.4.5"
+
+
 class FailureKind(StrEnum):
     MESSAGE = "message"
     TRANSIENT = "transient"
@@ -68,9 +75,11 @@ def classify(exc: BaseException) -> Failure:
         case ssl.SSLError():
             return _classify_tls(exc)
         case MessageError() | ValueError() | AnymailError():
-            return _message("invalid", "This mail cannot be written as an e-mail")
+            return _message(NEVER_SENT_CODE, "This mail cannot be written as an e-mail")
         case ImproperlyConfigured():
-            return _channel("settings", "The mail settings are not complete")
+            return _channel(
+                "settings", "The mail settings cannot be used: check host and credentials"
+            )
         case OSError():
             return _transient("connection", "The mail server could not be reached")
     return _transient("unexpected", f"Sending failed in an unexpected way ({type(exc).__name__})")
@@ -89,7 +98,9 @@ def _classify_smtp(exc: smtplib.SMTPException) -> Failure:
             return _channel("unsupported", "The mail server lacks STARTTLS or AUTH: check the port")
         case smtplib.SMTPRecipientsRefused(recipients=recipients):
             code = next((code for code, _ in recipients.values()), 0)
-            permanent = _channel(code, "The mail server refused the recipient (SUPPORT_EMAIL)")
+            permanent = _channel(code, SUPPORT_EMAIL_REFUSED)
+        case smtplib.SMTPDataError(smtp_code=code, smtp_error=words) if _is_quota(words):
+            permanent = _channel(code, "The mail account's sending quota is used up")
         case smtplib.SMTPDataError(smtp_code=code):
             permanent = _message(code, "The mail server refused this mail")
         case smtplib.SMTPAuthenticationError(smtp_code=code):
@@ -108,6 +119,10 @@ def _classify_smtp(exc: smtplib.SMTPException) -> Failure:
     if 500 <= code <= 599:
         return permanent
     return _transient(code, "The mail server asked to try again later")
+
+
+def _is_quota(words: bytes | str) -> bool:
+    return isinstance(words, bytes) and words.startswith(_QUOTA_CODE)
 
 
 def _classify_http(exc: AnymailRequestsAPIError) -> Failure:

@@ -46,6 +46,8 @@ def find_mailbox(value: str) -> str | None:
         return None
     if not (local.isascii() and local.isprintable()) or "=?" in local:
         return None
+    if local.startswith('"') and (local == '""' or set(local) & set("@<>")):
+        return None  # Valid by the letter; some reader would see another mailbox in it.
     return f"{local}@{domain}"
 
 
@@ -65,7 +67,7 @@ def message_id(row: "Ticket | Reply") -> str:
 
 
 def compose(ticket: "Ticket") -> EmailMultiAlternatives:
-    """The ticket's mail: the same Message-ID, Date and content on every attempt."""
+    """The ticket's mail: the same Message-ID and Date on every attempt."""
     context = {
         "ticket": ticket,
         "url": settings.SITE_URL + reverse("admin:support_ticket_change", args=[ticket.pk]),

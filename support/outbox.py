@@ -7,6 +7,7 @@ decides about a claim is the database's, so hosts need not agree on the hour.
 
 import random
 import uuid
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any, Self
 
@@ -92,6 +93,14 @@ class OutboxQuerySet(models.QuerySet[Any]):
             "oldest_pending_seconds": age,
         }
 
+    def wake(self, errors: Iterable[str]) -> int:
+        """Make due now what waits out a backoff after one of these errors; return how many."""
+        said = Q(pk__in=[])
+        for error in errors:
+            said |= Q(last_error__startswith=error)
+        waiting = self.unleased().filter(said, email_status=EmailStatus.PENDING)
+        return waiting.filter(next_attempt_at__gt=Now()).update(next_attempt_at=Now())
+
     def queue_again(self) -> int:
         """Make what was not sent due now, its 72 hours afresh; return how many rows that was."""
         waiting = [EmailStatus.PENDING, EmailStatus.FAILED, EmailStatus.STORED]
@@ -131,8 +140,9 @@ class OutboxMessage(models.Model):
         abstract = True
 
     def is_in_first_attempt(self) -> bool:
-        """Whether a sender holds the row that nobody has tried before."""
-        return self.lease_token is not None and not self.attempt_log
+        """Whether a living sender holds the row that nobody has tried before."""
+        leased = self.leased_until is not None and self.leased_until > timezone.now()
+        return leased and not self.attempt_log
 
     def classify(self, exc: BaseException) -> Failure:
         """What an exception of sending this row means for it and for the others."""

@@ -97,15 +97,19 @@ class ConnectionPool:
             self._idle.append(connection)
 
     def _take(self) -> Connection:
+        self.close_stale()
+        with self._lock:
+            taken = self._idle.pop() if self._idle else None
+        return taken or Connection()
+
+    def close_stale(self) -> None:
+        """Close the connections that were not used lately."""
         oldest_allowed = time.monotonic() - LONGEST_IDLE_SECONDS
         with self._lock:
             stale = [kept for kept in self._idle if kept.last_used < oldest_allowed]
-            fresh = [kept for kept in self._idle if kept.last_used >= oldest_allowed]
-            taken = fresh.pop() if fresh else None
-            self._idle = fresh
+            self._idle = [kept for kept in self._idle if kept.last_used >= oldest_allowed]
         for connection in stale:
             connection.close()
-        return taken or Connection()
 
     def close(self) -> None:
         """Close every idle connection."""

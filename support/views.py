@@ -38,11 +38,14 @@ class TicketViewSet(
     The answer to a new ticket is honest about the mail, and waits no longer than its deadline.
     """
 
+    http_method_names = ["get", "head", "post"]
     serializer_class = TicketSerializer
     plural = "tickets"
 
     def get_queryset(self) -> TicketQuerySet:
-        return Ticket.objects.filter(user=self.request.user.pk)
+        shown = ("id", "created_at", "email_status", "sent_at", "type", "reply_address", "message")
+        mine = Ticket.objects.filter(user=self.request.user.pk)
+        return mine.only(*shown, "state", "updated_at")
 
     def get_object(self) -> Ticket:
         """The caller's ticket; anybody else's, an unknown and a malformed id are one 404."""
@@ -77,6 +80,8 @@ class TicketViewSet(
             count_ticket(ticket.type)
             if inline:
                 delivery.attempt(ticket)
+            else:
+                delivery.probe_in_background()
         body = TicketReceiptSerializer(ticket).data
         return Response(body, status.HTTP_201_CREATED, headers=headers)
 

@@ -57,3 +57,30 @@ def test_counts_the_address_that_our_proxy_names(client, settings):
     assert get(client, api_keys.generate(), **other_forgery).status_code == 429
     elsewhere = {"X-Forwarded-For": "198.51.100.8"}
     assert get(client, api_keys.generate(), **elsewhere).status_code == 401
+
+
+def test_stops_a_key_that_worked_until_it_was_revoked(client):
+    key = APIKeyFactory()
+    get(client, key.secret)
+    key.revoke()
+    for _ in range(LIMIT):
+        assert get(client, key.secret).status_code == 401
+    assert get(client, key.secret).status_code == 429
+
+
+@pytest.mark.parametrize(
+    "addresses",
+    [
+        [f"198.51.100.7:{port}" for port in range(5_000, 5_000 + LIMIT + 1)],
+        [f"2001:db8::{last:x}" for last in range(LIMIT + 1)],
+        [f"[2001:db8::{last:x}]:443" for last in range(LIMIT + 1)],
+    ],
+    ids=["ports", "one network", "one network, with ports"],
+)
+def test_holds_a_client_to_its_network(client, settings, addresses):
+    settings.TRUSTED_PROXIES = [ip_network("192.0.2.0/24")]
+    answers = [
+        get(client, api_keys.generate(), **{"X-Forwarded-For": address}).status_code
+        for address in addresses
+    ]
+    assert answers == [401] * LIMIT + [429]

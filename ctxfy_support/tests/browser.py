@@ -68,8 +68,8 @@ class Browser:
     def open(self, url, *, theme="light", width=1280, height=900, may_fail=None, **options):
         """Open a page and return it, loaded.
 
-        `theme` is "light" or "dark"; `may_fail` is a regular expression for the addresses whose
-        answers of 4xx and 5xx the console may report; `options` are Playwright's for a context.
+        `theme` is "light" or "dark"; `may_fail` is a regular expression for addresses that may
+        answer with 4xx, 5xx or not at all; `options` are Playwright's for a context.
         """
         context = self._browser.new_context(
             viewport={"width": width, "height": height}, color_scheme=theme, **options
@@ -82,8 +82,8 @@ class Browser:
             route.abort()
 
         def listen(message):
-            refused = message.text.startswith("Failed to load resource: the server responded")
-            if refused and may_fail and re.search(may_fail, message.location["url"]):
+            failed = message.text.startswith("Failed to load resource")
+            if failed and may_fail and re.search(may_fail, message.location["url"]):
                 return
             if message.type in {"error", "warning"}:
                 self.complaints.append(f"{message.type}: {message.text}")

@@ -198,10 +198,12 @@ class ServiceProcess(Process):
                 raise RuntimeError(f"The service does not start:\n{self.output}")
             time.sleep(0.05)
 
-    def send_raw(self, request, seconds=10):
+    def send_raw(self, request, seconds=10, half_close=False):
         """Send these bytes as they are; return all that comes back until the connection ends."""
         with socket.create_connection((HOST, self.port), timeout=seconds) as connection:
             connection.sendall(request)
+            if half_close:
+                connection.shutdown(socket.SHUT_WR)
             return b"".join(iter(lambda: connection.recv(65_536), b""))
 
     def _count_started(self):

@@ -47,3 +47,8 @@ def test_is_alive_without_a_database(client, no_database):
 def test_only_reads(client, path):
     assert client.post(path).status_code == 405
     assert client.head(path).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/health", "/health/live", "/metrics"])
+def test_answers_whatever_address_it_is_asked_by(client, path):
+    assert client.get(path, headers={"Host": "10.0.0.5:8000"}).status_code == 200

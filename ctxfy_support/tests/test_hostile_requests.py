@@ -6,7 +6,7 @@ import random
 import pytest
 
 from accounts.tests.factories import APIKeyFactory, PlanFactory, UserFactory
-from ctxfy_support.tests.hostile import CORPUS, generate_body, make_request, parse_answer
+from ctxfy_support.tests.hostile import CORPUS, TICKET, generate_body, make_request, parse_answer
 
 GENERATED = 1_500
 
@@ -77,3 +77,26 @@ def test_takes_a_chunked_body(service):
     assert parse_answer(running.send_raw((head + sent).encode()))[0] == 201
     too_large = "".join(f"{65_536:x}\r\n{'x' * 65_536}\r\n" for _ in range(5)) + "0\r\n\r\n"
     assert parse_answer(running.send_raw((head + too_large).encode()))[0] == 413
+
+
+@pytest.mark.django_db(transaction=True)
+def test_refuses_a_body_cut_short(service):
+    running, key = service(), make_key()
+    head = (
+        "POST /v1/support/tickets HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n"
+        f"Authorization: Bearer {key}\r\nContent-Type: application/json\r\n"
+        "Content-Length: 500\r\n\r\n"
+    )
+    answer = running.send_raw((head + json.dumps(TICKET)).encode(), half_close=True)
+    assert not answer.startswith(b"HTTP/1.1 201")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_keeps_a_key_in_any_header_out_of_the_log(service):
+    running, key = service(), make_key()
+    row = {"method": "GET", "path": "/v1/x", "body": ""}
+    for header in ("Content-Type", "Accept", "Cookie", "Idempotency-Key", "Host", "X-Request-Id"):
+        value = f"a/b; x*={key}'a'%41"
+        running.send_raw(make_request(row | {"headers": {header: value}}, key))
+    running.stop()
+    assert key not in running.output

@@ -233,3 +233,15 @@ def test_asks_at_no_request_s_cost(down, post):
             thread.join(5)
     down.server.faults.clear()
     assert post().json()["status"] == "sent"
+
+
+def test_wakes_what_waited_out_a_backoff(post, use_mail, scripted_smtp_server):
+    use_mail(scripted_smtp_server)
+    scripted_smtp_server.faults["connect"] = Close()
+    for _ in range(3):
+        post()
+    assert breaker.is_down()
+    Ticket.objects.update(next_attempt_at=timezone.now() + timedelta(hours=1))
+    del scripted_smtp_server.faults["connect"]
+    call_command("resend_failed_emails", "--limit", "1", stdout=StringIO())
+    assert Ticket.objects.due().count() == 2

@@ -1,5 +1,7 @@
 """manage.py resend_failed_emails, run by hand and from cron."""
 
+import os
+import signal
 from datetime import timedelta
 from io import StringIO
 
@@ -8,6 +10,7 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from ctxfy_support.tests.scripted_smtp_server import Answer
+from support import delivery
 from support.models import Ticket
 from support.tests.factories import TicketFactory
 
@@ -138,3 +141,56 @@ def test_does_not_grow_in_queries(provider, django_assert_max_num_queries):
     TicketFactory.create_batch(10)
     with django_assert_max_num_queries(10 * 9 + 2):
         run()
+
+
+def test_gives_up_from_cron_after_72_hours(use_mail, scripted_smtp_server):
+    use_mail(scripted_smtp_server)
+    scripted_smtp_server.faults["MAIL"] = Answer(451, "later")
+    TicketFactory(retrying_since=timezone.now() - timedelta(hours=73))
+    assert run("--due")[0] == "sent=0 pending=0 failed=1"
+
+
+def test_starts_the_72_hours_afresh_for_a_person(use_mail, scripted_smtp_server):
+    use_mail(scripted_smtp_server)
+    scripted_smtp_server.faults["MAIL"] = Answer(451, "later")
+    TicketFactory(email_status="failed", retrying_since=timezone.now() - timedelta(hours=73))
+    assert run()[0] == "sent=0 pending=1 failed=0"
+
+
+def test_leaves_a_stored_ticket_to_the_workers_where_its_attempt_is_cut_short(
+    provider, monkeypatch
+):
+    ticket = TicketFactory(email_status="stored", next_attempt_at=None)
+    monkeypatch.setattr("support.outbox.OutboxMessage._mark", lambda *args, **kwargs: False)
+    assert run("--ticket", str(ticket.pk))[:2] == ("sent=0 pending=1 failed=0", 1)
+    monkeypatch.undo()
+    Ticket.objects.update(leased_until=timezone.now() - timedelta(seconds=1))
+    assert Ticket.objects.due().get() == ticket
+
+
+def test_counts_what_it_left_when_it_was_told_to_stop(provider, monkeypatch):
+    TicketFactory.create_batch(3)
+    attempt = delivery.attempt
+
+    def attempt_and_be_told(row):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return attempt(row)
+
+    monkeypatch.setattr("support.delivery.attempt", attempt_and_be_told)
+    assert run()[:2] == ("sent=1 pending=2 failed=0", 1)
+
+
+def test_stops_at_a_refused_channel_counting_the_rest(use_mail, scripted_smtp_server):
+    use_mail(scripted_smtp_server)
+    scripted_smtp_server.faults["AUTH"] = Answer(535, "no")
+    tickets = [TicketFactory(email_status=status) for status in ("pending", "failed", "stored")]
+    names = [f"--ticket={ticket.pk}" for ticket in tickets]
+    assert run(*names)[:2] == ("sent=0 pending=2 failed=1", 1)
+
+
+@pytest.mark.parametrize(
+    "arguments", [("--since", "0001-01-01T00:00:00+14:00"), ("--limit", "9" * 30)]
+)
+def test_refuses_what_no_database_takes(provider, arguments):
+    with pytest.raises(CommandError):
+        run(*arguments)

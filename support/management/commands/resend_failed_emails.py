@@ -2,56 +2,40 @@
 
 import contextlib
 import logging
-import signal
-import threading
-from argparse import ArgumentParser, ArgumentTypeError
+from argparse import ArgumentParser
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.core.management.base import BaseCommand, CommandError
-from django.db import DatabaseError, close_old_connections, connection
-from django.utils import timezone
-from django.utils.dateparse import parse_datetime
+from django.db import Error as DatabaseFailure
+from django.db import close_old_connections, connection
 from django.utils.timesince import timesince
 from tqdm import tqdm
 
 from ctxfy_support.metrics import counters
 from support import delivery, mail
+from support.command_arguments import at_least_one, moment, seconds
 from support.failures import FailureKind
 from support.models import Ticket
-from support.outbox import EmailStatus, OutboxMessage
+from support.outbox import EmailStatus
+from support.stop_request import StopRequest
 from support.transport import pool
 
 logger = logging.getLogger(__name__)
 
-
-def moment(text: str) -> datetime:
-    """An ISO 8601 time or date, UTC unless it says otherwise."""
-    try:
-        value = parse_datetime(text) or datetime.fromisoformat(text)
-    except ValueError:
-        raise ArgumentTypeError(f"{text!r} is not ISO 8601") from None
-    return timezone.make_aware(value) if timezone.is_naive(value) else value
+# A worker that waits for a hung database for ever hears no SIGTERM; less than a lease's margin.
+STATEMENT_LIMIT_MS = 10_000
 
 
-def at_least_one(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise ArgumentTypeError(f"{text!r} is not a whole number from 1")
-    return int(text)
+class Candidate(NamedTuple):
+    """A row that this run may take up."""
 
-
-def seconds(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0
-    if not 0.05 <= value <= 3600:
-        raise ArgumentTypeError(f"{text!r} is not a number of seconds from 0.05 to 3600")
-    return value
+    created_at: datetime
+    pk: UUID
+    status: str
+    model: Any
 
 
 class Command(BaseCommand):
@@ -88,7 +72,7 @@ class Command(BaseCommand):
         )
 
     def handle(self, *, watch: bool, dry_run: bool, interval: float, **options: Any) -> None:
-        self.stop = threading.Event()
+        self.stop = StopRequest()
         self.counts: Counter[str] = Counter()
         if not dry_run and not mail.is_configured():
             raise CommandError(
@@ -99,24 +83,27 @@ class Command(BaseCommand):
         if watch and (dry_run or any(options[name] for name in ("limit", "tickets", "since"))):
             raise CommandError("--watch goes with --due and --interval alone", returncode=2)
         try:
-            if watch:
-                with self.finishing_the_mail_in_hand():
+            with self.stop.listening():
+                if watch:
                     self.watch(interval)
-            elif dry_run:
-                self.print_table(self.select(**options))
-            else:
-                with self.finishing_the_mail_in_hand():
-                    self.send(self.select(**options))
-        except DatabaseError as exc:
+                elif dry_run:
+                    self.print_table(self.select(**options))
+                else:
+                    self.send(self.select(**options), due=options["due"])
+        except DatabaseFailure as exc:
+            self.print_counts()
             raise CommandError(f"The database did not answer: {exc}", returncode=2) from None
         finally:
             pool.close()
-            with contextlib.suppress(DatabaseError):
+            with contextlib.suppress(DatabaseFailure):
                 counters.flush()
-        sent, pending, failed = (self.counts[name] for name in ("sent", "pending", "failed"))
-        self.stdout.write(f"sent={sent} pending={pending} failed={failed}")
-        if not watch and (pending or failed):
+        self.print_counts()
+        if not watch and (self.counts[EmailStatus.PENDING] or self.counts[EmailStatus.FAILED]):
             raise SystemExit(1)
+
+    def print_counts(self) -> None:
+        names = (EmailStatus.SENT, EmailStatus.PENDING, EmailStatus.FAILED)
+        self.stdout.write(" ".join(f"{name.value}={self.counts[name]}" for name in names))
 
     def select(
         self,
@@ -126,30 +113,28 @@ class Command(BaseCommand):
         tickets: list[str] | None,
         since: datetime | None,
         **options: Any,
-    ) -> list[Any]:
-        """The rows to take up, oldest first, as (class, primary key, email status).
-
-        Raise CommandError for a ticket that is not there.
-        """
+    ) -> list[Candidate]:
+        """The rows to take up, oldest first; raise CommandError for a ticket that is not there."""
         ids = self.find_ids(tickets or [])
-        found: list[Any] = []
+        found: list[Candidate] = []
         for rows in delivery.outboxes():
             chosen = rows.due() if due else rows.unleased().unsent()
             if ids:
-                of_ticket = "pk" if rows.model is Ticket else "ticket"
-                if rows.model is Ticket and not due:
+                is_ticket = rows.model is Ticket
+                if is_ticket and not due:
                     # Asked for by its id, a ticket that was only stored is mailed too.
                     chosen |= rows.unleased().filter(email_status=EmailStatus.STORED)
-                chosen = chosen.filter(**{f"{of_ticket}__in": ids})
+                chosen = chosen.filter(**{"pk__in" if is_ticket else "ticket__in": ids})
             if since:
                 chosen = chosen.filter(created_at__gte=since)
-            chosen = chosen.order_by("created_at", "id")[:limit]
+            columns = chosen.order_by("created_at", "id").values_list(
+                "created_at", "pk", "email_status"
+            )
             found += [
-                (created_at, pk, status, rows.model)
-                for created_at, pk, status in chosen.values_list("created_at", "pk", "email_status")
+                Candidate(created_at, pk, status, rows.model)
+                for created_at, pk, status in columns[:limit]
             ]
-        found.sort(key=lambda row: row[:2])
-        return [(model, pk, status) for _, pk, status, model in found[:limit]]
+        return sorted(found, key=lambda row: (row.created_at, row.pk))[:limit]
 
     def find_ids(self, tickets: list[str]) -> list[UUID]:
         ids = []
@@ -164,70 +149,82 @@ class Command(BaseCommand):
                 raise CommandError(f"--ticket: there is no ticket {pk}", returncode=2)
         return ids
 
-    def print_table(self, rows: list[Any]) -> None:
+    def print_table(self, candidates: list[Candidate]) -> None:
         """What a run would take up, and why it has not gone out."""
         line = "{:6}  {:36}  {:>9}  {:8}  {:>8}  {}"
         self.stdout.write(line.format("mail", "id", "age", "status", "attempts", "last error"))
-        for model, pk, status in rows:
-            row = model.objects.get(pk=pk)
-            self.counts["pending" if status == "stored" else status] += 1
+        for candidate in candidates:
+            row = candidate.model.objects.get(pk=candidate.pk)
+            self.count_untried(candidate)
             age = timesince(row.created_at, depth=1).replace("\xa0", " ")
-            kind = model._meta.model_name
-            text = line.format(kind, str(pk), age, row.email_status, row.attempts, row.last_error)
+            kind = candidate.model._meta.model_name
+            text = line.format(
+                kind, str(row.pk), age, row.email_status, row.attempts, row.last_error
+            )
             self.stdout.write(text.rstrip())
 
-    def send(self, rows: list[Any]) -> None:
+    def send(self, candidates: list[Candidate], *, due: bool) -> None:
         """Try each row once, as far as nobody else takes it first; stop at a refused channel."""
         on_terminal = self.stderr.isatty()
-        with tqdm(total=len(rows), unit="mail", disable=not on_terminal) as progress:
-            for done, (model, pk, status) in enumerate(rows):
-                if self.stop.is_set():
-                    break
-                row = model.objects.filter(pk=pk, email_status=status).claim()
+        with tqdm(total=len(candidates), unit="mail", disable=not on_terminal) as progress:
+            for done, candidate in enumerate(candidates):
+                if not connection.in_atomic_block:  # A caller's transaction, in tests.
+                    close_old_connections()
+                row = self.claim(candidate, due=due)
                 progress.update()
-                if row is None:
-                    continue
-                row.retrying_since = None  # Asked for by a person: the 72 hours start afresh.
-                failure = delivery.attempt(row)
-                self.count(row)
-                if failure or not on_terminal:
-                    progress.write(f"{pk} {failure or 'sent'}", file=self.stdout)
-                if failure and failure.kind is FailureKind.CHANNEL:
-                    self.counts.update(status for _, _, status in rows[done + 1 :])
-                    self.stderr.write(
-                        f"Stopped: {failure.text} ({failure.code}). Every mail would be refused "
-                        "like this one; mend the settings (README, Settings) and run this again."
-                    )
-                    break
+                if row is not None:
+                    failure = delivery.attempt(row)
+                    self.counts[row.email_status] += 1
+                    if failure or not on_terminal:
+                        with progress.external_write_mode(file=self.stdout):
+                            self.stdout.write(f"{row.pk} {failure or 'sent'}")
+                    refused = failure is not None and failure.kind is FailureKind.CHANNEL
+                    if failure and refused:
+                        self.stderr.write(
+                            f"Stopped: {failure.text} ({failure.code}). Every mail would be "
+                            "refused like this one; mend the settings (README, Settings) and run "
+                            "this again."
+                        )
+                    if refused or self.stop.is_made:
+                        for untried in candidates[done + 1 :]:
+                            self.count_untried(untried)
+                        break
+
+    def claim(self, candidate: Candidate, *, due: bool) -> Any | None:
+        """Lease the row, if it still is as it was chosen; None if somebody else was faster."""
+        rows = candidate.model.objects.filter(pk=candidate.pk)
+        if due:
+            return rows.due().claim()
+        if candidate.status == EmailStatus.STORED:
+            # Before it is tried: whoever dies in the attempt leaves a row that others will take.
+            rows.filter(email_status=EmailStatus.STORED).queue_again()
+        row = rows.unsent().claim()
+        if row is not None:
+            row.retrying_since = None  # Asked for by a person: the 72 hours start afresh.
+        return row
 
     def watch(self, interval: float) -> None:
         """Send what is due until SIGTERM or SIGINT; a database that is away is waited for."""
         logger.info("Watching for mail that is due")
+        if connection.vendor == "postgresql":
+            connection.limit_statements(STATEMENT_LIMIT_MS)  # type: ignore[attr-defined]  # ours
         counters.start()
-        while not self.stop.is_set():
+        while not self.stop.is_made:
             try:
                 close_old_connections()
                 tried = delivery.attempt_next()
-            except DatabaseError as exc:
+            except DatabaseFailure as exc:
                 logger.warning("The database did not answer (%s); trying again", type(exc).__name__)
                 connection.close()
                 self.stop.wait(max(interval, 1))
                 continue
             if tried:
-                self.count(tried[0])
+                self.counts[tried[0].email_status] += 1
             else:
+                pool.close_stale()
                 self.stop.wait(interval)
 
-    def count(self, row: OutboxMessage) -> None:
-        self.counts[row.email_status] += 1
-
-    @contextmanager
-    def finishing_the_mail_in_hand(self) -> Iterator[None]:
-        """Let SIGTERM and SIGINT end the run between two mails, never in one."""
-        signals = (signal.SIGTERM, signal.SIGINT)
-        before = {number: signal.signal(number, lambda *_: self.stop.set()) for number in signals}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+    def count_untried(self, candidate: Candidate) -> None:
+        """A row that stays as it is; one that was only stored is still to be sent."""
+        stored = candidate.status == EmailStatus.STORED
+        self.counts[EmailStatus.PENDING if stored else candidate.status] += 1

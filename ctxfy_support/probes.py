@@ -1,0 +1,27 @@
+"""What load balancers and Prometheus ask: by address, without TLS, past every other rule."""
+
+from collections.abc import Callable
+
+from django.http import HttpRequest, HttpResponse
+
+from ctxfy_support.health import health, live
+from ctxfy_support.metrics import metrics
+
+VIEWS: dict[str, Callable[[HttpRequest], HttpResponse]] = {
+    "/health": health,
+    "/health/live": live,
+    "/metrics": metrics,
+}
+
+
+class ProbeMiddleware:
+    """Answers them before anybody looks at the Host, which is whatever address they found."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if view := VIEWS.get(request.path):
+            request.route = request.path  # type: ignore[attr-defined]  # for the metrics
+            return view(request)
+        return self.get_response(request)
