@@ -6,7 +6,7 @@ INSTALL = .venv/bin/python -m pip install --quiet --disable-pip-version-check --
 COMPILE = .venv/bin/uv pip compile --universal --python-version 3.11 --generate-hashes \
 	--no-header --quiet --no-emit-index-url $(if $(UPGRADE),--upgrade)
 
-.PHONY: run test lint lock clean
+.PHONY: run test lint chaos bench lock clean
 # Two installations into one .venv at once would damage it.
 .NOTPARALLEL:
 
@@ -20,6 +20,16 @@ test: .venv/.installed-dev
 
 lint: .venv/.installed-dev
 	@exec .venv/bin/python -m ctxfy_support.tests.run lint
+
+# The bars that take minutes: kill -9, stopped senders, strange mails; hostile bodies, restarts.
+chaos: .venv/.installed-dev
+	.venv/bin/python -m support.tests.chaos
+	.venv/bin/python -m ctxfy_support.tests.chaos
+
+# What requests and pages cost, as ratios within one run.
+bench: .venv/.installed-dev
+	.venv/bin/python -m ctxfy_support.tests.bench
+	.venv/bin/python -m support.tests.bench_back_office
 
 # Write the locked files; make lock UPGRADE=1 takes the newest versions.
 lock: .venv/.installed-dev

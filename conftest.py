@@ -81,7 +81,7 @@ def service(process_env):
 
 
 @pytest.fixture
-def open_page(process_env, monkeypatch):
+def open_page(monkeypatch):
     """`open_page(url, theme="dark", width=375)`: a page in Chromium (browser.py).
 
     What its console reports, an exception and a request to any other host fail the test.

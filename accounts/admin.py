@@ -9,10 +9,10 @@ from django.contrib.auth.models import Group
 from django.db.models import QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest
-from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
 from accounts.models import APIKey, Plan, User
+from ctxfy_support.model_admin import ModelAdmin
 
 PERMISSION_FIELDS = ("is_active", "is_staff", "is_superuser", "groups", "user_permissions")
 # What would let somebody give themselves more than they have.
@@ -29,7 +29,6 @@ class AccountAdmin(UserAdmin[User], ModelAdmin):
     list_display = ("username", "email", "plan", "token_balance", "is_active", "is_staff")
     list_filter = ("plan", "is_active", "is_staff")
     list_select_related = ("plan",)
-    show_full_result_count = False
     readonly_fields = ("last_login", "date_joined")
     fieldsets = (
         (None, {"fields": ("username", "password")}),
@@ -93,7 +92,6 @@ class APIKeyAdmin(ModelAdmin):
     list_filter = ("revoked_at",)
     list_select_related = ("user",)
     search_fields = ("key_prefix", "name", "user__username")
-    show_full_result_count = False
     autocomplete_fields = ("user",)
     fields = ("user", "name", "expiration_date")
     actions = ("revoke",)

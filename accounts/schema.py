@@ -79,7 +79,7 @@ class APIKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-c
 class APIKeyPageSerializer(serializers.Serializer[Any]):
     """A page of keys, newest first."""
 
-    api_keys = APIKeySerializer(many=True)
+    api_keys = APIKeySerializer(many=True, help_text="The page's keys.")
     pagination = PaginationSerializer()
 
 

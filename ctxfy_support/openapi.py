@@ -5,6 +5,7 @@ and which errors an endpoint can give. What is an app's own stands in its schema
 templates/reference/guide.md.
 """
 
+import json
 from functools import cache
 from typing import Any
 
@@ -256,8 +257,12 @@ def add_what_all_share(result: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
 
 
 @cache
-def get_document() -> dict[str, Any]:
-    """The document, made on first use; whoever takes it leaves it as it is."""
+def _generate() -> str:
     generator = SchemaGenerator()  # type: ignore[no-untyped-call]  # drf-spectacular's own
-    document: dict[str, Any] = generator.get_schema(request=None, public=True)  # type: ignore[no-untyped-call]  # likewise
+    return json.dumps(generator.get_schema(request=None, public=True))  # type: ignore[no-untyped-call]  # likewise
+
+
+def get_document() -> dict[str, Any]:
+    """The document, made on first use; a copy, so that no reader can change it for the next."""
+    document: dict[str, Any] = json.loads(_generate())
     return document

@@ -123,7 +123,7 @@ class Reader:
         schema = self.resolve(schema)
         inner = self.resolve(schema.get("items", schema))
         types = schema.get("type", "string")
-        kinds = types if isinstance(types, list) else [types]
+        kinds = [*types] if isinstance(types, list) else [types]
         if "items" in schema:
             kinds = [f"array of {inner['type']}s"]
         elif "format" in schema:

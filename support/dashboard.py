@@ -13,7 +13,7 @@ from support.channels import MailChannel, channel_name
 from support.delivery import outboxes
 from support.models import Ticket
 from support.outbox import EmailStatus
-from support.queue import TABS, count_up_to, in_tab
+from support.tabs import TABS, count_up_to, in_tab
 
 CHART_DAYS = 30
 BUSY_DAYS = 7
@@ -111,9 +111,7 @@ def created_and_solved(now: datetime) -> list[dict[str, Any]]:
 def _count_days(field: str, first: date) -> dict[date, int]:
     since = timezone.make_aware(datetime.combine(first, datetime.min.time()))
     rows = Ticket.objects.filter(**{f"{field}__gte": since}).order_by()
-    return dict(
-        rows.annotate(day=TruncDate(field)).values_list("day").annotate(tickets=Count("*"))
-    )
+    return dict(rows.annotate(day=TruncDate(field)).values_list("day").annotate(tickets=Count("*")))
 
 
 def median_time(field: str, now: datetime) -> timedelta | None:

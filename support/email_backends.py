@@ -8,6 +8,7 @@ import binascii
 import contextlib
 import smtplib
 import socket
+import ssl
 import threading
 import warnings
 from collections.abc import Sequence
@@ -39,13 +40,16 @@ class SocketWatch:
         A duplicate, because TLS takes the original's descriptor over, and a bare number could by
         then belong to somebody else.
         """
-        with self._lock:
-            if not self._aborted:
+        try:
+            with self._lock:
+                if self._aborted:
+                    raise ConnectionAbortedError("the attempt is over")
                 handle = sock.dup()
                 self._handles.append(handle)
                 return handle
-        sock.close()
-        raise ConnectionAbortedError("the attempt is over")
+        except OSError:
+            sock.close()
+            raise
 
     def abort(self) -> None:
         """End every connection now and refuse new ones."""
@@ -200,6 +204,8 @@ class SMTPBackend(smtp.EmailBackend):
             opened = super().open()
         except binascii.Error:
             raise smtplib.SMTPServerDisconnected("an AUTH challenge that is no base64") from None
+        except ssl.SSLError:
+            raise  # That of a certificate is a ValueError, too.
         except ValueError:
             # Of a host name or a credential that SMTP cannot carry.
             raise ImproperlyConfigured("the SMTP settings are malformed") from None

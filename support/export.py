@@ -10,7 +10,8 @@ from typing import Any
 from django.db.models import Q
 
 from support.models import Ticket
-from support.queue import COUNT_LIMIT, Queue
+from support.queue import Queue
+from support.tabs import COUNT_LIMIT
 from support.timeline import EventKind, TicketEvent, make_event
 
 BATCH = 500

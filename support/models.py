@@ -137,8 +137,8 @@ class Ticket(OutboxMessage, Triaged):
                 name="support_tickets_lease",
                 condition=Q(lease_token__isnull=False),
             ),
-            # The queue: urgent first, then the oldest. The last two columns answer its tabs' filters
-            # from the index alone.
+            # The queue: urgent first, then the oldest. The last two columns answer what its tabs
+            # ask from the index alone.
             models.Index(
                 fields=["-priority", "created_at", "id", "assignee", "state"],
                 name="support_tickets_queue",

@@ -101,18 +101,17 @@ class OutboxQuerySet(models.QuerySet[Any]):
         waiting = self.unleased().filter(said, email_status=EmailStatus.PENDING)
         return waiting.filter(next_attempt_at__gt=Now()).update(next_attempt_at=Now())
 
+    def resendable(self) -> Self:
+        """What an agent may send again: not sent, and in nobody's hands."""
+        return self.unleased().exclude(email_status=EmailStatus.SENT)
+
     def queue_again(self) -> int:
         """Make what was not sent due now, its 72 hours afresh; return how many rows that was."""
-        waiting = [EmailStatus.PENDING, EmailStatus.FAILED, EmailStatus.STORED]
-        return (
-            self.unleased()
-            .filter(email_status__in=waiting)
-            .update(
-                email_status=EmailStatus.PENDING,
-                next_attempt_at=Now(),
-                retrying_since=None,
-                updated_at=timezone.now(),
-            )
+        return self.resendable().update(
+            email_status=EmailStatus.PENDING,
+            next_attempt_at=Now(),
+            retrying_since=None,
+            updated_at=timezone.now(),
         )
 
 

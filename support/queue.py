@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any
 from urllib.parse import urlencode
 
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, Q
 from django.db.models.functions import Left
 from django.http import QueryDict
 from django.utils import timezone
@@ -17,22 +17,13 @@ from django.utils import timezone
 from support import search
 from support.models import Ticket, TicketQuerySet
 from support.outbox import EmailStatus
+from support.tabs import COUNT_LIMIT, TAB_COUNT_LIMIT, TABS, count_up_to, in_tab
 from support.triage import Priority, TicketState
 
-COUNT_LIMIT = 10_000
-TAB_COUNT_LIMIT = 99
 PER_PAGE = 50
 OPENING_CHARACTERS = 300
 RECENT_TICKETS = 500
 
-TABS = {
-    "mine": "Mine",
-    "unassigned": "Unassigned",
-    "open": "Open",
-    "waiting": "Waiting",
-    "mail": "Mail trouble",
-    "all": "All",
-}
 ORDERS = {
     "next": ("Urgent, then oldest", ("-priority", "created_at", "id")),
     "newest": ("Newest first", ("-created_at", "-id")),
@@ -53,28 +44,6 @@ CHOICES: dict[str, dict[str, str]] = {
 }
 TEXTS = {"type": 64, "plan": 50}
 IDS = ("assignee", "tag", "account")
-
-
-def in_tab(name: str, agent: Any) -> TicketQuerySet:
-    """The tickets of a tab; those of the first four are unsolved, so one small index has them."""
-    tickets: TicketQuerySet = Ticket.objects.all()
-    match name:
-        case "mine":
-            return tickets.unsolved().filter(assignee=agent)
-        case "unassigned":
-            return tickets.unsolved().filter(assignee=None)
-        case "open":
-            return tickets.unsolved().exclude(state=TicketState.WAITING)
-        case "waiting":
-            return tickets.unsolved().filter(state=TicketState.WAITING)
-        case "mail":
-            return tickets.unsent()
-    return tickets
-
-
-def count_up_to(tickets: QuerySet[Any], limit: int) -> int:
-    """How many there are; limit + 1 stands for any number above the limit."""
-    return tickets.order_by().values("pk")[: limit + 1].count()
 
 
 class Queue:
@@ -110,7 +79,7 @@ class Queue:
             good = len(value) <= TEXTS[name] and value.isprintable()
         else:
             words = ("me", "nobody") if name == "assignee" else ()
-            good = value in words or (value.isascii() and value.isdigit() and len(value) <= 15)
+            good = value in words or (value.isdecimal() and len(value) <= 15)
         if not good:
             self.nonsense.append(name)
         return value if good else ""

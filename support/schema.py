@@ -64,7 +64,11 @@ _NOTES: dict[str, dict[str, dict[str, Any]]] = {
             "description": "Where to answer: an e-mail address or any other, such as "
             "`123 Main St`. With an `@` in it, it must be one valid e-mail address. One line.",
             "pattern": None,
-            "anyOf": [{"pattern": make_line_pattern(without="@")}, {"format": "email"}],
+            # "=?" would begin an encoded word (RFC 2047) in the mail's header.
+            "anyOf": [
+                {"pattern": make_line_pattern(without="@")},
+                {"format": "email", "not": {"pattern": r"=\?"}},
+            ],
         },
         "message": {
             "description": "What happened, kept as you write it, line breaks and tabs too. Other "
@@ -90,7 +94,7 @@ _NOTES: dict[str, dict[str, dict[str, Any]]] = {
 class TicketPageSerializer(serializers.Serializer[Any]):
     """A page of tickets, newest first."""
 
-    tickets = TicketSerializer(many=True)
+    tickets = TicketSerializer(many=True, help_text="The page's tickets.")
     pagination = PaginationSerializer()
 
 

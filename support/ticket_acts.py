@@ -5,14 +5,16 @@ from uuid import UUID
 
 from django.conf import settings
 from django.contrib import messages
-from django.http import HttpRequest
+from django.db import transaction
+from django.http import Http404, HttpRequest, QueryDict
 
 from ctxfy_support.ids import parse_id
 from support import delivery, mail
-from support.models import Ticket
+from support.models import SavedView, Ticket
 from support.outbox import OutboxQuerySet
+from support.queue import Queue
 from support.replies import NoMailboxError, Reply, SomethingHappenedError
-from support.ticket_forms import BulkForm, NoteForm, ReplyForm, TriageForm
+from support.ticket_forms import BulkForm, NoteForm, ReplyForm, SaveViewForm, TriageForm
 from support.timeline import EventKind, TicketEvent, make_event
 
 SECONDS_FOR_SENDING = 10
@@ -112,18 +114,19 @@ def send_again(agent: Any, rows: OutboxQuerySet) -> tuple[int, int]:
 
     Return how many were sent and how many were queued.
     """
-    waiting = [row for row in rows.unleased() if row.email_status != "sent"]
-    queued = rows.queue_again()
-    TicketEvent.objects.bulk_create(
-        make_event(
-            row if isinstance(row, Ticket) else row.ticket,
-            agent,
-            EventKind.RESEND,
-            before=row.email_status,
-            reply=row if isinstance(row, Reply) else None,
+    with transaction.atomic():
+        waiting = list(rows.resendable().select_for_update())
+        queued = rows.queue_again()
+        TicketEvent.objects.bulk_create(
+            make_event(
+                row if isinstance(row, Ticket) else row.ticket,
+                agent,
+                EventKind.RESEND,
+                before=row.email_status,
+                reply=row if isinstance(row, Reply) else None,
+            )
+            for row in waiting
         )
-        for row in waiting
-    )
     sent = 0
     if settings.SUPPORT_EMAIL_DELIVERY == "inline":
         sent = delivery.attempt_within(rows, SECONDS_FOR_SENDING)
@@ -159,6 +162,28 @@ def bulk(request: HttpRequest, tickets: Any) -> None:
                 return
             changed = tickets.change(request.user, **form.changes())
             messages.success(request, f"{changed} of {total} changed.")
+
+
+def save_view(request: HttpRequest) -> None:
+    """Keep the filters under a name, for oneself or, as a supervisor, for everybody."""
+    owner: Any = request.user
+    form = SaveViewForm(request.POST)
+    if not form.is_valid():
+        messages.error(request, "A view needs a name of at most 60 characters.")
+        return
+    name, shared = form.cleaned_data["name"], form.cleaned_data["shared"]
+    query = Queue(owner, QueryDict(form.cleaned_data["query"])).query_string(order=None)
+    if shared and owner.has_perm("support.add_savedview"):
+        owner = None
+    SavedView.objects.create(name=name, query=query[:1000], owner=owner)
+    messages.success(request, f"The view “{name}” is saved.")
+
+
+def remove_view(request: HttpRequest, view_id: int) -> None:
+    """Drop a view of one's own; raise Http404 for anybody else's."""
+    if not SavedView.objects.filter(pk=view_id, owner=request.user.pk).delete()[0]:
+        raise Http404
+    messages.success(request, "The view is gone.")
 
 
 def _tell(request: HttpRequest, form: Any) -> None:

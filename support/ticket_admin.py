@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
 
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import PermissionDenied
@@ -26,9 +26,10 @@ from ctxfy_support.ids import parse_id
 from support import ticket_acts
 from support.export import export
 from support.models import SavedView, Ticket
-from support.queue import CHOICES, COUNT_LIMIT, PER_PAGE, TAB_COUNT_LIMIT, TABS, Queue
+from support.queue import CHOICES, PER_PAGE, Queue
 from support.saved_views import MOST_VIEWS
-from support.ticket_forms import SaveViewForm, agents
+from support.tabs import COUNT_LIMIT, TAB_COUNT_LIMIT, TABS
+from support.ticket_forms import agents
 from support.ticket_page import make_context
 from support.triage import Priority, Tag, TicketState
 
@@ -189,33 +190,17 @@ class TicketAdmin(ModelAdmin):
         return response
 
     def save_view(self, request: HttpRequest) -> HttpResponse:
-        """Keep the filters under a name, for oneself or, as a supervisor, for everybody."""
         self.require(request, "view")
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
-        form = SaveViewForm(request.POST)
-        if not form.is_valid():
-            messages.error(request, "A view needs a name of at most 60 characters.")
-            return self.to_list(request)
-        owner: Any = request.user
-        shared = form.cleaned_data["shared"] and request.user.has_perm("support.add_savedview")
-        query = Queue(owner, QueryDict(form.cleaned_data["query"])).query_string(order=None)
-        SavedView.objects.create(
-            name=form.cleaned_data["name"],
-            query=query[:1000],
-            owner=None if shared else owner,
-        )
-        messages.success(request, f"The view “{form.cleaned_data['name']}” is saved.")
+        ticket_acts.save_view(request)
         return self.to_list(request)
 
     def remove_view(self, request: HttpRequest, view_id: int) -> HttpResponse:
-        """Drop a view of one's own."""
         self.require(request, "view")
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
-        if not SavedView.objects.filter(pk=view_id, owner=request.user.pk).delete()[0]:
-            raise Http404
-        messages.success(request, "The view is gone.")
+        ticket_acts.remove_view(request, view_id)
         return self.to_list(request)
 
     def to_list(self, request: HttpRequest) -> HttpResponseRedirect:

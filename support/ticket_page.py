@@ -7,8 +7,9 @@ from django.http import HttpRequest, QueryDict
 from support import mail
 from support.models import Ticket
 from support.outbox import EmailStatus
-from support.queue import Queue, count_up_to
+from support.queue import Queue
 from support.replies import CannedReply
+from support.tabs import count_up_to
 from support.ticket_forms import ReplyForm, agents
 from support.timeline import TicketEvent
 from support.triage import Priority, Tag, TicketState

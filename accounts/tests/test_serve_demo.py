@@ -37,6 +37,7 @@ def test_serves_a_first_ticket_and_prints_its_mail(serve):
         answer = requests.post(url, json=ticket, headers=headers, timeout=10)
         assert (answer.status_code, answer.json()["status"]) == (201, "sent")
         demo.wait_for_output("The cat sat.")
+        assert "created 300 tickets" in demo.output
     assert stat.S_IMODE(serve.secrets.stat().st_mode) == 0o600
 
 

@@ -4,21 +4,24 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='Metric',
+            name="Metric",
             fields=[
-                ('series', models.CharField(help_text='name{labels}', max_length=300, primary_key=True, serialize=False)),
-                ('value', models.FloatField()),
+                (
+                    "series",
+                    models.CharField(
+                        help_text="name{labels}", max_length=300, primary_key=True, serialize=False
+                    ),
+                ),
+                ("value", models.FloatField()),
             ],
             options={
-                'db_table': 'metrics',
+                "db_table": "metrics",
             },
         ),
     ]

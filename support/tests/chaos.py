@@ -294,7 +294,6 @@ def run_stops(env, server, *, tickets, workers=3):
     lease_seconds = DEADLINE_SECONDS + LEASE_MARGIN.total_seconds()
     server.faults["."] = linger(0.5)
     with (
-        Fleet(env, services=0, workers=1),
         Fleet(env, services=1, workers=workers) as fleet,
         Clients(fleet.services, tickets=tickets) as clients,
     ):
@@ -306,13 +305,14 @@ def run_stops(env, server, *, tickets, workers=3):
         stopped_at = time.monotonic()
         in_hand = all_tickets().filter(leased_until__isnull=False).count()
         report_progress(f"stopped for {2 * lease_seconds:.0f} s with {in_hand} mails in hand")
-        time.sleep(2 * lease_seconds - (time.monotonic() - stopped_at))
-        before = {row["id"]: row for row in all_tickets().filter(email_status="sent").values()}
-        for process in fleet.processes:
-            process.resume()
-        clients.finish()
-        wait_for_leases(time.monotonic())
-        late = sum(row != before.get(row["id"], row) for row in all_tickets().values())
+        with Fleet(env, services=0, workers=1):
+            time.sleep(2 * lease_seconds - (time.monotonic() - stopped_at))
+            before = {row["id"]: row for row in all_tickets().filter(email_status="sent").values()}
+            for process in fleet.processes:
+                process.resume()
+            clients.finish()
+            wait_for_leases(time.monotonic())
+            late = sum(row != before.get(row["id"], row) for row in all_tickets().values())
     return find_outcome(server, clients.told.values()), in_hand, late
 
 

@@ -1,6 +1,7 @@
 """What every page of the back-office promises the browser."""
 
 import re
+from urllib.parse import urlencode
 
 import pytest
 from django.urls import reverse
@@ -57,3 +58,63 @@ def test_loosens_the_policy_nowhere_else(client):
 def test_is_kept_out_of_shared_caches(admin_client, urls):
     for url in urls:
         assert "private" in admin_client.get(url)["Cache-Control"], url
+
+
+NONSENSE = ["\x00", "(", "[a-", "%", "9" * 40, "word " * 1_200, "x" * 5_000, "-1", "null"]
+HARD = ["\x00", "(", "9" * 40, "word " * 1_200]
+PARAMETERS = ["q", "p", "o", "plan__slug__exact", "username__regex", "is_staff__exact",
+              "revoked_at__gte", "token_balance", "id", "name"]  # fmt: skip
+LISTS = ["accounts_user", "accounts_plan", "accounts_apikey", "auth_group", "axes_accessattempt",
+         "support_cannedreply", "support_tag", "support_savedview"]  # fmt: skip
+
+
+@pytest.mark.parametrize("model", LISTS)
+def test_never_breaks_on_a_strange_filter(admin_client, model):
+    APIKeyFactory()
+    url = reverse(f"admin:{model}_changelist")
+    for name in PARAMETERS:
+        for value in HARD:
+            answer = admin_client.get(f"{url}?{urlencode({name: value})}")
+            assert answer.status_code in {200, 302, 400}, (name, value[:20])
+
+
+@pytest.mark.parametrize("model", LISTS)
+def test_never_breaks_on_a_strange_id(admin_client, model):
+    for pk in ("%00", "x", "9" * 40, "-1", "../..", "%F0%9F%92%A9"):
+        for page in ("change", "delete", "history"):
+            url = reverse(f"admin:{model}_{page}", args=["ID"]).replace("ID", pk)
+            assert admin_client.get(url).status_code in {200, 302, 403, 404}, url
+
+
+@pytest.mark.parametrize("term", NONSENSE)
+def test_never_breaks_on_a_strange_search(admin_client, term):
+    where = {"app_label": "accounts", "model_name": "apikey", "field_name": "user"}
+    autocomplete = reverse("admin:autocomplete")
+    assert admin_client.get(autocomplete, where | {"term": term}).status_code == 200
+    assert admin_client.get(autocomplete, where | {"page": term}).status_code == 404
+    for name in ("s", "page"):
+        answer = admin_client.get(reverse("admin:search"), {"s": "a", name: term})
+        assert answer.status_code in {200, 404}
+
+
+def test_finds_accounts_by_several_words(admin_client):
+    user = APIKeyFactory().user
+    answer = admin_client.get(reverse("admin:accounts_user_changelist"), {"q": user.username})
+    assert user.username in answer.content.decode()
+
+
+def test_shows_what_agents_typed_as_text_too(admin_client, admin_user):
+    script = "<script>pwned=1</script>"
+    ticket = TicketFactory(user__username=script, assignee=admin_user)
+    admin_user.first_name = script
+    admin_user.save()
+    ticket.add_note(admin_user, script)
+    ticket.tags.add(Tag.objects.create(name=script))
+    CannedReply.objects.create(name=script, text=script)
+    save = {"name": script, "query": "type=<script>pwned=1</script>"}
+    pages = [admin_client.post(reverse("admin:support_ticket_save_view"), save, follow=True)]
+    pages += [admin_client.get(reverse(f"admin:{model}_changelist")) for model in LISTS]
+    pages += [admin_client.get(reverse("admin:support_ticket_change", args=[ticket.pk]))]
+    for page in [*pages, admin_client.get(reverse("admin:index"))]:
+        assert page.status_code == 200
+        assert script not in page.content.decode()

@@ -1,6 +1,7 @@
 """Who may do what in the back-office: role by page by verb."""
 
 import pytest
+from django.contrib.auth.models import Group, Permission
 from django.test import Client
 from django.urls import reverse
 
@@ -11,14 +12,14 @@ from support.tests.factories import TicketFactory, make_staff
 
 pytestmark = pytest.mark.django_db
 
-ROLES = ("anonymous", "customer", "Agents", "Supervisors", "Administrators")
+ROLES = ("anonymous", "customer", "visitor", "Agents", "Supervisors", "Administrators")
 # Which roles get past the door; the others are sent to log in (302) or refused (403).
 AGENTS = {"Agents", "Supervisors", "Administrators"}
 SUPERVISORS = {"Supervisors", "Administrators"}
 ADMINISTRATORS = {"Administrators"}
 NOBODY = set()
 PAGES = {
-    ("index", "GET"): AGENTS,
+    ("index", "GET"): AGENTS | {"visitor"},
     ("support_ticket_changelist", "GET"): AGENTS,
     ("support_ticket_add", "GET"): NOBODY,
     ("support_ticket_add", "POST"): NOBODY,
@@ -63,6 +64,7 @@ PAGES = {
 def clients():
     people = {role: make_staff(role) for role in AGENTS}
     people["customer"] = UserFactory()
+    people["visitor"] = UserFactory(is_staff=True)  # Nobody has given them a role yet.
     clients = {role: Client() for role in ROLES}
     for role, person in people.items():
         clients[role].force_login(person)
@@ -100,6 +102,26 @@ def test_opens_each_page_to_its_roles_alone(clients, objects, page, verb):
         else:
             assert status == 403, role
     assert Ticket.objects.count() == 1
+
+
+@pytest.mark.parametrize("page", ["add", "delete"])
+def test_lets_not_even_a_superuser_add_or_delete_a_ticket(admin_client, objects, page):
+    arguments = [objects["support_ticket"].pk] if page == "delete" else []
+    url = reverse(f"admin:support_ticket_{page}", args=arguments)
+    assert admin_client.post(url, {"post": "yes"}).status_code == 403
+    assert Ticket.objects.count() == 1
+
+
+def test_asks_for_each_permission_by_itself(clients, objects):
+    Group.objects.get(name="Agents").permissions.remove(
+        Permission.objects.get(codename="reply_ticket")
+    )
+    ticket = objects["support_ticket"]
+    for name, status in (("reply", 403), ("claim", 302)):
+        url = reverse(f"admin:support_ticket_{name}", args=[ticket.pk])
+        assert clients["Agents"].post(url, {"text": "x"}).status_code == status
+    url = reverse("admin:support_ticket_change", args=[ticket.pk])
+    assert "Send answer" not in clients["Agents"].get(url).content.decode()
 
 
 def test_sends_strangers_to_the_login_page(clients):

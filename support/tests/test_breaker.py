@@ -8,6 +8,7 @@ from io import StringIO
 
 import pytest
 from django.core.management import call_command
+from django.db import connection
 from django.utils import timezone
 
 from ctxfy_support.tests.loopback import Close, Meanwhile, Silence
@@ -245,3 +246,24 @@ def test_wakes_what_waited_out_a_backoff(post, use_mail, scripted_smtp_server):
     del scripted_smtp_server.faults["connect"]
     call_command("resend_failed_emails", "--limit", "1", stdout=StringIO())
     assert Ticket.objects.due().count() == 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_is_not_back_by_a_mail_that_was_on_its_way(post, use_mail, scripted_smtp_server):
+    """What was accepted began before the refusal, so it says nothing about it."""
+    use_mail(scripted_smtp_server)
+
+    def try_another():
+        TicketFactory()
+        delivery.attempt_next()
+        connection.close()
+
+    def refuse_another():
+        scripted_smtp_server.faults["AUTH"] = REFUSED
+        other = threading.Thread(target=try_another)
+        other.start()
+        other.join()
+
+    scripted_smtp_server.faults["."] = Meanwhile(refuse_another, times=1)
+    assert post().json()["status"] == "sent"
+    assert MailChannel.objects.filter(failing_since__isnull=False).exists()

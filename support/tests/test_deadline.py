@@ -24,7 +24,7 @@ SLACK_SECONDS = 0.25
 ACCEPTED = b"HTTP/1.1 202 Accepted\r\n"
 STAGES = ("connect", "EHLO", "STARTTLS", "AUTH", "MAIL", "RCPT", "DATA")
 DRIP = Drip(seconds=0.1)
-ENDLESS_ANSWER = Drip(b"250-Still thinking\r\n" * 9, seconds=0.05)
+ENDLESS_ANSWER = Drip(b"x" * 99, after=b"250-", seconds=0.05)
 SMTP_FAULTS = [
     *(("starttls", stage, Silence()) for stage in STAGES),
     *(("starttls", stage, DRIP) for stage in STAGES),

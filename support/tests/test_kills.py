@@ -62,7 +62,7 @@ def test_records_nothing_once_it_was_stopped_past_its_lease(worker, server, stag
     before = rows()
     assert before[0]["email_status"] == "sent"
     worker.resume()
-    worker.wait_for_output("its lease was over")
+    worker.wait_for_output("ended after its lease")
     assert rows() == before
     assert len({mail.header("Message-ID") for mail in server.wait_for(2)}) == 1
 

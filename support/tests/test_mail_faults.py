@@ -70,8 +70,7 @@ SMTP_FAULTS = [
     *((stage, Garbage(), transient(-1)) for stage in ("connect", "AUTH", "MAIL", ".")),
     ("EHLO", Answer(250, "smtp.test"), channel("unsupported")),
     ("EHLO", Answer(250, "smtp.test\nSTARTTLS\nAUTH XYZZY"), channel("unsupported")),
-    ("STARTTLS", Close(after=b"220 Go\r\n"), transient("tls")),
-    ("STARTTLS", Garbage(b"220 Go\r\nxyzzy\r\n"), channel("tls")),
+    ("STARTTLS", Drip(b"xyzzy\r\n" * 9, after=b"220 Go\r\n", seconds=0.01), channel("tls")),
     ("DATA", Close(after=b"354 Go ahead\r\n"), BROKEN),
     (".", Close(after=b"2"), transient(2)),
 ]
@@ -173,6 +172,15 @@ def test_names_the_fault_and_sends_once_it_ends(request, post_into, server, stag
     server.faults.clear()
     resend(ticket)
     check_mails(server, ticket, 1)
+
+
+def test_tries_again_where_the_tls_handshake_breaks_off(post, use_mail, scripted_smtp_server):
+    use_mail(scripted_smtp_server)
+    scripted_smtp_server.faults["STARTTLS"] = Close(after=b"220 Go\r\n")
+    assert post().json()["status"] == "pending"
+    [entry] = Ticket.objects.get().attempt_log
+    # By FIN or by RST: that is up to the moment.
+    assert (entry["kind"], entry["code"] in {"tls", "connection"}) == ("transient", True)
 
 
 @pytest.mark.parametrize(("server", "stage", "fault", "expected"), AMBIGUOUS_FAULTS, ids=name)

@@ -86,7 +86,21 @@ def test_filters_by_assignee_and_age(desk, colleague):
     assert found(desk, age="week") == [new]
 
 
-NONSENSE = ["\x00", "a\x00b", "*", "(", "[a-", "\\", "%", "-1", "9" * 40, "null", "١٢", "x" * 5_000]
+NONSENSE = [
+    "\x00",
+    "a\x00b",
+    "*",
+    "(",
+    "[a-",
+    "\\",
+    "%",
+    "-1",
+    "9" * 40,
+    "null",
+    "²",
+    "١٢",
+    "x" * 5_000,
+]
 
 
 @pytest.mark.parametrize(
@@ -131,7 +145,7 @@ def test_finds_other_forms_of_a_word(desk):
     assert found(desk, q='"duplicated invoices"') == []
 
 
-SEARCHES = ["word " * 1_200, "x" * 20_000, "a & b | !c :*", "'\"", "--", "\ud83d"]
+SEARCHES = ["word " * 1_200, "a " * 1_200, "x" * 20_000, "a & b | !c :*", "'\"", "--", "\ud83d"]
 
 
 @pytest.mark.parametrize("text", SEARCHES)
@@ -148,6 +162,15 @@ def test_puts_the_urgent_then_the_oldest_first(desk):
     assert found(desk, tab="open") == [tickets[3], tickets[1], tickets[2], tickets[0]]
     assert found(desk, tab="open", order="newest")[0] == tickets[1]
     assert found(desk, tab="all") == [tickets[1], tickets[3], tickets[0], tickets[2]]
+
+
+def test_keeps_its_order_when_searching(desk):
+    now = timezone.now()
+    rows = [(2, 5), (4, 9), (2, 1)]
+    tickets = [TicketFactory(priority=p, created_at=now - timedelta(hours=h)) for p, h in rows]
+    assert found(desk, q="twice", tab="all") == [tickets[2], tickets[0], tickets[1]]
+    assert found(desk, q="twice", tab="all", order="oldest")[0] == tickets[1]
+    assert found(desk, q="twice", tab="open") == [tickets[1], tickets[0], tickets[2]]
 
 
 def test_goes_page_by_page(desk):

@@ -264,3 +264,11 @@ def test_does_nothing_on_a_get(desk):
         url = reverse(f"admin:support_ticket_{name}", args=[ticket.pk])
         assert desk.get(url).status_code == 405
     assert TicketEvent.objects.count() == 0
+
+
+def test_leaves_alone_what_is_so_already(desk, agent):
+    ticket = TicketFactory(state="open", priority=4, assignee=agent)
+    ticket.tags.add(Tag.objects.create(name="bug"))
+    changes = {"state": "open", "priority": "4", "assignee": str(agent.pk), "add_tags": "bug"}
+    assert "0 of 1 changed" in bulk(desk, ticket, **changes)
+    assert TicketEvent.objects.count() == 0

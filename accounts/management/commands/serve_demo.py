@@ -47,6 +47,7 @@ class Command(BaseCommand):
         call_command("migrate", verbosity=0)
         demo = self.load_or_create(secrets)
         self.ensure_accounts(demo)
+        call_command("create_demo_tickets", "--if-empty", stdout=self.stdout)
         environment = self.environment(demo, port)
         server = self.start(
             environment, "-m", "granian", "--interface", "wsgi", "--host", "127.0.0.1",

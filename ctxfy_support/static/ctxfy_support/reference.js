@@ -116,7 +116,9 @@ let afterKey = null;
 
 function setKey(key) {
   apiKey = key;
-  select("[data-key-label]").textContent = key ? `${key.slice(0, 12)}…` : "Use your key";
+  const label = key ? `${key.slice(0, 12)}…` : "Use your key";
+  select("[data-key-label]").textContent = label;
+  select(".key-button").setAttribute("aria-label", key ? `Your key ${label}` : label);
   select("[data-forget-key]").hidden = !key;
   keyInput.value = "";
   renderAllSamples();

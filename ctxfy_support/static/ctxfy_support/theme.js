@@ -1,5 +1,5 @@
 // Loaded before the first paint, so that no other theme flashes up: the theme that the reader has
-// chosen here before, and whether there are scripts at all (`.needs-script` waits for them).
+// chosen here before, and whether there are scripts at all (`.needs-script`, `.without-script`).
 "use strict";
 
 document.documentElement.dataset.script = "";
