@@ -41,7 +41,7 @@ def make_environment(env):
 def database_url(settings_dict):
     """The DATABASE_URL that leads to a connection's database, such as the test database."""
     name = quote(str(settings_dict["NAME"]))
-    if settings_dict["ENGINE"] == "django.db.backends.sqlite3":
+    if settings_dict["ENGINE"].endswith("sqlite"):
         return f"sqlite:///{name}"
     user, password = (quote(settings_dict[key], safe="") for key in ("USER", "PASSWORD"))
     host = settings_dict["HOST"] or settings_dict.get("OPTIONS", {}).get("host", "")

@@ -1,0 +1,1 @@
+"""Django's SQLite backend, whose writers within one process take turns."""
