@@ -51,7 +51,7 @@ class Command(BaseCommand):
         environment = self.environment(demo, port)
         server = self.start(
             environment, "-m", "granian", "--interface", "wsgi", "--host", "127.0.0.1",
-            "--port", str(port), "--log-level", "warning", "--blocking-threads", "16",
+            "--port", str(port), "--log-level", "error", "--blocking-threads", "16",
             "ctxfy_support.wsgi:application",
         )  # fmt: skip
         worker = self.start(environment, "manage.py", "resend_failed_emails", "--watch")
