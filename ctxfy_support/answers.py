@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ctxfy_support.envelope import make_error
+from ctxfy_support.transport_security import REFUSAL
 
 EXAMPLE_REQUEST_ID = "req_9f2c4e7a1b3d5f6087a9c2e4"
 _REQUEST_ID = {"type": "string", "pattern": "^req_[0-9a-f]{24}$"}
@@ -99,11 +100,7 @@ ERRORS = {
         examples=(
             (
                 "Plain HTTP",
-                make_error(
-                    403,
-                    "This API is served over HTTPS only. Consider the key of this request leaked: "
-                    "revoke it",
-                ),
+                make_error(403, REFUSAL),
             ),
         ),
     ),
