@@ -29,7 +29,7 @@ chaos: .venv/.installed-dev
 # What requests and pages cost, as ratios within one run.
 bench: .venv/.installed-dev
 	.venv/bin/python -m ctxfy_support.tests.bench
-	.venv/bin/python -m support.tests.bench_back_office
+	.venv/bin/python -m support.tests.back_office.bench
 
 # Write the locked files; make lock UPGRADE=1 takes the newest versions.
 lock: .venv/.installed-dev

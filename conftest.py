@@ -13,8 +13,8 @@ from ctxfy_support.tests.processes import ServiceProcess, database_url
 from ctxfy_support.tests.scripted_smtp_server import ScriptedSMTPServer
 from ctxfy_support.tests.sendgrid_server import SendGridServer
 from ctxfy_support.tests.smtp_server import SMTPServer
-from support.channels import breaker
-from support.transport import pool
+from support.delivery.breaker import breaker
+from support.delivery.transport import pool
 
 
 def pytest_configure():
@@ -39,14 +39,18 @@ def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix, t
         connection.settings_dict["TEST"]["NAME"] = str(path)
 
 
+def forget(memory):
+    """Give a process's memory (the breaker, useless keys, counters) its first state again."""
+    memory.__init__()
+
+
 @pytest.fixture(autouse=True)
 def fresh_process():
     """Each test starts as a process does: no connection kept, nothing counted or known."""
     yield
     pool.close()
-    breaker.forget()
-    wrong_keys.forget()
-    counters.forget()
+    for memory in (breaker, wrong_keys, counters):
+        forget(memory)
 
 
 @pytest.fixture

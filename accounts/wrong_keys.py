@@ -54,11 +54,5 @@ class WrongKeyLimit:
             if len(self._worked) > KEYS_KEPT:
                 self._worked.popitem(last=False)
 
-    def forget(self) -> None:
-        """Know nothing, as a process that has just started."""
-        with self._lock:
-            self._counts.clear()
-            self._worked.clear()
-
 
 wrong_keys = WrongKeyLimit()

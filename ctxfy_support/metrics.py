@@ -95,11 +95,6 @@ class Counters:
             self.add(new)
             raise
 
-    def forget(self) -> None:
-        """Drop what was not flushed."""
-        with self._lock:
-            self._new.clear()
-
     def _flush_for_ever(self) -> None:
         while True:
             time.sleep(FLUSH_SECONDS)

@@ -53,7 +53,7 @@ MIDDLEWARE = [
     "ctxfy_support.probes.ProbeMiddleware",
     "ctxfy_support.envelope.ErrorEnvelopeMiddleware",
     "ctxfy_support.transport_security.TransportSecurityMiddleware",
-    "support.content_security_policy.ContentSecurityPolicyMiddleware",
+    "ctxfy_support.content_security_policy.ContentSecurityPolicyMiddleware",
     "accounts.middleware.AccountMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -171,7 +171,7 @@ SPECTACULAR_SETTINGS = {
     "OAS_VERSION": "3.1.0",
     "POSTPROCESSING_HOOKS": [
         "accounts.schema.add_notes",
-        "support.schema.add_notes",
+        "support.api.schema.add_notes",
         "ctxfy_support.openapi.add_what_all_share",
     ],
 }
@@ -189,8 +189,8 @@ UNFOLD = {
     ],
     "STYLES": [lambda request: static("support/back_office.css")],
     "SCRIPTS": [lambda request: static("support/back_office.js")],
-    "SIDEBAR": {"navigation": "support.navigation.make_sidebar"},
-    "DASHBOARD_CALLBACK": "support.dashboard.show",
+    "SIDEBAR": {"navigation": "support.back_office.navigation.make_sidebar"},
+    "DASHBOARD_CALLBACK": "support.back_office.dashboard.show",
     "COLORS": {
         "primary": {
             "50": "#eef2ff",
@@ -227,8 +227,8 @@ AXES_VERBOSE = False
 # --- Monitoring ----------------------------------------------------------------------------------
 
 # What the apps add to /health and /metrics; the project's own modules know no app.
-HEALTH_CHECKS = {"mail": "support.monitoring.check_mail"}
-METRICS = ["support.monitoring.collect"]
+HEALTH_CHECKS = {"mail": "support.delivery.monitoring.check_mail"}
+METRICS = ["support.delivery.monitoring.collect"]
 COUNTERS = {
     "support_tickets_total": "Tickets stored, by type.",
     "support_mail_attempts_total": "Attempts to send a mail, by outcome and failure class.",
@@ -247,8 +247,8 @@ SUPPORT_EMAIL_DELIVERY = environment.choice(
 SUPPORT_EMAIL_DEADLINE = environment.number("SUPPORT_EMAIL_DEADLINE", 5, minimum=0.1, maximum=300)
 
 EMAIL_BACKEND = {
-    "sendgrid": "support.email_backends.SendGridBackend",
-    "google": "support.email_backends.SMTPBackend",
+    "sendgrid": "support.delivery.email_backends.SendGridBackend",
+    "google": "support.delivery.email_backends.SMTPBackend",
     "console": "django.core.mail.backends.console.EmailBackend",
 }[SUPPORT_EMAIL_SENDER]
 EMAIL_TIMEOUT = SUPPORT_EMAIL_DEADLINE

@@ -8,7 +8,7 @@ from ctxfy_support.reference import docs, openapi
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("v1/", include("accounts.urls")),
-    path("v1/support/", include("support.urls")),
+    path("v1/support/", include("support.api.urls")),
     # No cookie counts here, so that another method gets a 405 and not a page about CSRF.
     path("openapi.json", csrf_exempt(openapi)),
     path("docs", csrf_exempt(docs)),

@@ -6,10 +6,8 @@ from django.http import Http404, HttpRequest, HttpResponse
 from unfold.sites import UnfoldAdminSite
 
 from ctxfy_support.model_admin import ModelAdmin
-from support.replies import CannedReply
-from support.saved_views import SavedView
-from support.ticket_admin import TicketAdmin as TicketAdmin
-from support.triage import Tag
+from support.back_office.tickets import TicketAdmin as TicketAdmin
+from support.models import CannedReply, SavedView, Tag
 
 
 @admin.register(CannedReply)

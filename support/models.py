@@ -1,18 +1,15 @@
 """A ticket as it was sent, the account as it was at that moment, and where triage stands."""
 
-import hashlib
-import json
-from typing import Any
+from typing import Any, Protocol
 
 from django.conf import settings
-from django.core.mail import EmailMultiAlternatives
 from django.db import IntegrityError, models
 from django.db.models import Q
 from django.db.models.functions import Now
 
-from support import mail
-from support.channels import MailChannel as MailChannel
-from support.outbox import EmailStatus, OutboxMessage, OutboxQuerySet
+from support.mail_channel import MailChannel as MailChannel
+from support.mailboxes import is_mail_configured
+from support.outbox import EmailStatus, OutboxMessage, OutboxQuerySet, outbox_indexes
 from support.replies import CannedReply as CannedReply
 from support.replies import Reply as Reply
 from support.saved_views import SavedView as SavedView
@@ -22,43 +19,46 @@ from support.triage import TicketState as TicketState
 from support.triage import Triaged, TriageQuerySet
 
 
-class ContentChangedError(Exception):
-    """An Idempotency-Key came again with another content."""
+class AccountKey(Protocol):
+    """The API key that a ticket came with, as the accounts app has it.
+
+    `user` is a settings.AUTH_USER_MODEL with `plan_id` and `token_balance`.
+    """
+
+    user: Any
+    key_prefix: str
+    name: str
 
 
-def content_digest(fields: dict[str, str]) -> str:
-    """SHA-256 of a ticket's validated fields, whatever their order; 64 hexadecimal digits."""
-    return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
-
-
-class TicketQuerySet(OutboxQuerySet, TriageQuerySet):  # type: ignore[override]  # as_manager
+class TicketQuerySet(  # type: ignore[override]  # as_manager(), which django-stubs makes up
+    OutboxQuerySet["Ticket"], TriageQuerySet["Ticket"]
+):
     def submit(
         self,
-        user: Any,
-        api_key: Any,
+        key: AccountKey,
         fields: dict[str, str],
         *,
         leased: bool,
+        content_digest: str = "",
         idempotency_key: str | None = None,
     ) -> tuple["Ticket", bool]:
         """Store a ticket with a snapshot of its account, in one INSERT; return (ticket, created).
 
         `leased`: the caller sends its mail itself, at once; nobody else takes it meanwhile.
-        A key that the account has used before gives the ticket that it was used for, not created;
-        raise ContentChangedError where that ticket says something else.
+        An idempotency key that the account has used before gives the ticket that it was used for,
+        not created; whether that one says the same is for the caller to compare, by its digest.
         """
-        digest = content_digest(fields)
-        ticket: Ticket = self.model(
-            user=user,
-            subscription_plan=user.plan_id,
-            token_balance=user.token_balance,
-            api_key_prefix=api_key.key_prefix,
-            api_key_name=api_key.name,
+        ticket = Ticket(
+            user=key.user,
+            subscription_plan=key.user.plan_id,
+            token_balance=key.user.token_balance,
+            api_key_prefix=key.key_prefix,
+            api_key_name=key.name,
             idempotency_key=idempotency_key,
-            content_digest=digest,
+            content_digest=content_digest,
             **fields,
         )
-        if mail.is_configured():
+        if is_mail_configured():
             ticket.next_attempt_at = Now()
         else:
             ticket.email_status = EmailStatus.STORED
@@ -68,11 +68,9 @@ class TicketQuerySet(OutboxQuerySet, TriageQuerySet):  # type: ignore[override] 
             ticket.save(force_insert=True)
         except IntegrityError:
             # The unique constraint decides, so two clients at once cannot both be first.
-            first = self.filter(user=user, idempotency_key=idempotency_key).first()
+            first = self.filter(user=key.user.pk, idempotency_key=idempotency_key).first()
             if idempotency_key is None or first is None:
                 raise
-            if first.content_digest != digest:
-                raise ContentChangedError from None
             return first, False
         return ticket, True
 
@@ -119,24 +117,7 @@ class Ticket(OutboxMessage, Triaged):
             models.Index(fields=["user", "-created_at", "-id"], name="support_tickets_of_user"),
             # The back-office's list.
             models.Index(fields=["-created_at", "-id"], name="support_tickets_newest"),
-            # A sender's next claim.
-            models.Index(
-                fields=["next_attempt_at"],
-                name="support_tickets_due",
-                condition=Q(email_status=EmailStatus.PENDING),
-            ),
-            # What has not gone out, oldest first: the resend command, metrics.
-            models.Index(
-                fields=["created_at"],
-                name="support_tickets_unsent",
-                condition=Q(email_status__in=[EmailStatus.PENDING, EmailStatus.FAILED]),
-            ),
-            # The row that a claim has just leased.
-            models.Index(
-                fields=["lease_token"],
-                name="support_tickets_lease",
-                condition=Q(lease_token__isnull=False),
-            ),
+            *outbox_indexes("support_tickets"),
             # The queue: urgent first, then the oldest. The last two columns answer what its tabs
             # ask from the index alone.
             models.Index(
@@ -196,6 +177,7 @@ class Ticket(OutboxMessage, Triaged):
     def __str__(self) -> str:
         return f"{self.type} {self.pk}"
 
-    def compose(self) -> EmailMultiAlternatives:
-        """The mail that this row stands for."""
-        return mail.compose(self)
+
+def outboxes() -> tuple[OutboxQuerySet[OutboxMessage], ...]:
+    """Every table whose rows are mailed; a reply goes first, for somebody waits for it."""
+    return Reply.objects.all(), Ticket.objects.all()

@@ -9,7 +9,7 @@ import random
 import uuid
 from collections.abc import Iterable
 from datetime import timedelta
-from typing import Any, Self
+from typing import Any, Self, TypedDict, TypeVar
 
 from django.conf import settings
 from django.db import connection, models, transaction
@@ -48,7 +48,21 @@ class EmailStatus(models.TextChoices):
     STORED = "stored"
 
 
-class OutboxQuerySet(models.QuerySet[Any]):
+class AttemptEntry(TypedDict):
+    """One attempt as the row keeps it; `kind`, `code` and `text` are empty where it was sent."""
+
+    at: str  # RFC 3339
+    ms: int
+    outcome: str
+    kind: str
+    code: str
+    text: str
+
+
+M = TypeVar("M", bound="OutboxMessage", covariant=True)
+
+
+class OutboxQuerySet(models.QuerySet[M]):
     def unleased(self) -> Self:
         return self.filter(Q(leased_until=None) | Q(leased_until__lte=Now()))
 
@@ -60,7 +74,7 @@ class OutboxQuerySet(models.QuerySet[Any]):
         """What a worker may take now: pending, its time come, in nobody's hands."""
         return self.unleased().filter(email_status=EmailStatus.PENDING, next_attempt_at__lte=Now())
 
-    def claim(self) -> Any | None:
+    def claim(self) -> M | None:
         """Lease one row of this QuerySet, the first in its order; None if there is none to take.
 
         Two callers never get the same row: one statement decides, and on PostgreSQL it steps
@@ -115,6 +129,30 @@ class OutboxQuerySet(models.QuerySet[Any]):
         )
 
 
+def outbox_indexes(table: str) -> list[models.Index]:
+    """The indexes that every table of such rows needs, named `<table>_<query it serves>`."""
+    return [
+        # A sender's next claim.
+        models.Index(
+            fields=["next_attempt_at"],
+            name=f"{table}_due",
+            condition=Q(email_status=EmailStatus.PENDING),
+        ),
+        # What has not gone out, oldest first: the resend command, metrics, the dashboard.
+        models.Index(
+            fields=["created_at"],
+            name=f"{table}_unsent",
+            condition=Q(email_status__in=[EmailStatus.PENDING, EmailStatus.FAILED]),
+        ),
+        # The row that a claim has just leased.
+        models.Index(
+            fields=["lease_token"],
+            name=f"{table}_lease",
+            condition=Q(lease_token__isnull=False),
+        ),
+    ]
+
+
 class OutboxMessage(models.Model):
     """The columns of a row that is mailed, and the rules that move them."""
 
@@ -132,8 +170,10 @@ class OutboxMessage(models.Model):
     leased_until = models.DateTimeField(null=True, editable=False)
     lease_token = models.UUIDField(null=True, editable=False)
     last_error = models.CharField(max_length=200, blank=True, editable=False)
-    # Rows {"at": RFC 3339, "ms": integer, "outcome", "kind", "code", "text"}, oldest first.
-    attempt_log = models.JSONField(default=list, editable=False)
+    # The newest attempts, oldest first.
+    attempt_log: "models.JSONField[list[AttemptEntry]]" = models.JSONField(
+        default=list, editable=False
+    )
 
     class Meta:
         abstract = True
@@ -148,7 +188,7 @@ class OutboxMessage(models.Model):
         return classify(exc)
 
     def lease(self) -> None:
-        """Hold a row that is about to be inserted, so that it is born in its sender's hands."""
+        """Lease a row before its INSERT: from the commit on it is the caller's to send."""
         self.lease_token = uuid.uuid4()
         self.leased_until = Now() + lease_duration()
 
@@ -157,7 +197,7 @@ class OutboxMessage(models.Model):
         held = type(self)._default_manager.filter(pk=self.pk, lease_token=self.lease_token)
         held.update(leased_until=None, lease_token=None)
 
-    def mark_sent(self, entry: dict[str, Any]) -> bool:
+    def mark_sent(self, entry: AttemptEntry) -> bool:
         """Record that the provider accepted the mail; False if the lease was not ours any more."""
         return self._mark(
             entry,
@@ -167,7 +207,7 @@ class OutboxMessage(models.Model):
             last_error="",
         )
 
-    def mark_failure(self, failure: Failure, entry: dict[str, Any]) -> bool:
+    def mark_failure(self, failure: Failure, entry: AttemptEntry) -> bool:
         """Record a failed attempt: give up, wait for a backoff, or wait for the channel.
 
         Return False if the lease was not ours any more; then nothing is changed.
@@ -188,7 +228,7 @@ class OutboxMessage(models.Model):
         changes = {"email_status": EmailStatus.PENDING} | changes
         return self._mark(entry, last_error=str(failure), **changes)
 
-    def _mark(self, entry: dict[str, Any], **changes: Any) -> bool:
+    def _mark(self, entry: AttemptEntry, **changes: Any) -> bool:
         changes |= {
             "attempt_log": [*self.attempt_log, entry][-ATTEMPTS_KEPT:],
             "leased_until": None,

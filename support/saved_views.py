@@ -1,8 +1,9 @@
 """A queue that somebody comes back to: the filters under a name, for one agent or for all."""
 
-from typing import Any, Self
+from typing import Self
 
 from django.conf import settings
+from django.contrib.auth.models import AbstractUser
 from django.db import models
 from django.db.models import Q
 
@@ -10,7 +11,7 @@ MOST_VIEWS = 50
 
 
 class SavedViewQuerySet(models.QuerySet["SavedView"]):
-    def visible_to(self, agent: Any) -> Self:
+    def visible_to(self, agent: AbstractUser) -> Self:
         """The agent's own and those that supervisors share with everybody."""
         return self.filter(Q(owner=agent) | Q(owner=None))
 

@@ -4,14 +4,13 @@ Rows are only ever added. Labels stand as they were at that time, so a renamed a
 tag changes no history.
 """
 
-from typing import TYPE_CHECKING, Any
+from datetime import datetime
+from uuid import UUID
 
 from django.conf import settings
+from django.contrib.auth.models import AbstractUser
 from django.db import models
 from django.utils import timezone
-
-if TYPE_CHECKING:
-    from support.models import Ticket
 
 LABEL_CHARACTERS = 200
 
@@ -59,19 +58,24 @@ class TicketEvent(models.Model):
 
 
 def make_event(
-    ticket: "Ticket",
-    actor: Any,
+    ticket_id: UUID,
+    actor: AbstractUser | None,
     kind: EventKind,
     before: object = "",
     after: object = "",
-    **more: Any,
+    *,
+    text: str = "",
+    reply_id: UUID | None = None,
+    at: datetime | None = None,
 ) -> TicketEvent:
-    """An unsaved entry; labels are cut to what fits."""
+    """An unsaved entry, of this moment unless `at` says another; labels are cut to what fits."""
     return TicketEvent(
-        ticket=ticket,
-        actor=actor,
+        ticket_id=ticket_id,
+        actor_id=actor.pk if actor else None,
         kind=kind,
         before=str(before)[:LABEL_CHARACTERS],
         after=str(after)[:LABEL_CHARACTERS],
-        **more,
+        text=text,
+        reply_id=reply_id,
+        at=at or timezone.now(),
     )

@@ -5,17 +5,23 @@ leaves no trace.
 """
 
 from collections.abc import Iterable
-from typing import Any, Self
+from enum import Enum
+from typing import Self, TypedDict, TypeVar
 
 from django.conf import settings
+from django.contrib.auth.models import AbstractUser
 from django.db import models, transaction
-from django.db.models import Case, F, Value, When
+from django.db.models import F, Value
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from support.timeline import EventKind, TicketEvent, make_event
 
-KEEP: Any = object()
+
+class Keep(Enum):
+    """Says that a change leaves the assignee alone, for None means nobody."""
+
+    AS_IT_IS = "as it is"
 
 
 class TicketState(models.TextChoices):
@@ -51,18 +57,31 @@ class Tag(models.Model):
         return self.name
 
 
-class TriageQuerySet(models.QuerySet[Any]):
+class Changes(TypedDict, total=False):
+    """The arguments of TriageQuerySet.change(); what is absent stays as it is."""
+
+    state: str | None
+    priority: int | None
+    assignee: AbstractUser | Keep | None
+    add_tags: list[Tag]
+    remove_tags: list[Tag]
+
+
+T = TypeVar("T", bound="Triaged", covariant=True)
+
+
+class TriageQuerySet(models.QuerySet[T]):
     def unsolved(self) -> Self:
         """What is not solved and not closed; a constant condition, so that indexes can serve it."""
         return self.filter(solved_at__isnull=True)
 
     def change(
         self,
-        actor: Any,
+        actor: AbstractUser,
         *,
         state: str | None = None,
         priority: int | None = None,
-        assignee: Any = KEEP,
+        assignee: AbstractUser | Keep | None = Keep.AS_IT_IS,
         add_tags: Iterable[Tag] = (),
         remove_tags: Iterable[Tag] = (),
     ) -> int:
@@ -79,58 +98,65 @@ class TriageQuerySet(models.QuerySet[Any]):
                 events += self._change_state(actor, rows, TicketState(state))
             if priority is not None:
                 events += self._change_priority(actor, rows, Priority(priority))
-            if assignee is not KEEP:
+            if not isinstance(assignee, Keep):
                 events += self._change_assignee(actor, rows, assignee)
             if add_tags or remove_tags:
                 events += self._change_tags(actor, rows, set(add_tags), set(remove_tags))
             TicketEvent.objects.bulk_create(events)
         return len({event.ticket_id for event in events})
 
-    def _rows(self, tickets: list[Any]) -> Self:
-        everything: Self = self.model._default_manager.filter(pk__in=[row.pk for row in tickets])
-        return everything
+    def _rows(self, tickets: Iterable[models.Model]) -> models.QuerySet[T]:
+        return self.model._default_manager.filter(pk__in=[row.pk for row in tickets])
 
-    def _change_state(self, actor: Any, rows: list[Any], state: TicketState) -> list[TicketEvent]:
+    def _change_state(
+        self, actor: AbstractUser, rows: list[T], state: TicketState
+    ) -> list[TicketEvent]:
         moved = [row for row in rows if row.state != state]
         now = timezone.now()
         solved_at = Coalesce(F("solved_at"), Value(now)) if state in DONE else None
         self._rows(moved).update(state=state, solved_at=solved_at, updated_at=now)
-        return [make_event(row, actor, EventKind.STATE, row.state, state) for row in moved]
+        return [make_event(row.pk, actor, EventKind.STATE, row.state, state) for row in moved]
 
     def _change_priority(
-        self, actor: Any, rows: list[Any], priority: Priority
+        self, actor: AbstractUser, rows: list[T], priority: Priority
     ) -> list[TicketEvent]:
         moved = [row for row in rows if row.priority != priority]
         self._rows(moved).update(priority=priority)
         return [
-            make_event(row, actor, EventKind.PRIORITY, row.get_priority_display(), priority.label)
+            make_event(
+                row.pk, actor, EventKind.PRIORITY, row.get_priority_display(), priority.label
+            )
             for row in moved
         ]
 
-    def _change_assignee(self, actor: Any, rows: list[Any], assignee: Any) -> list[TicketEvent]:
+    def _change_assignee(
+        self, actor: AbstractUser, rows: list[T], assignee: AbstractUser | None
+    ) -> list[TicketEvent]:
         moved = [row for row in rows if row.assignee != assignee]
         self._rows(moved).update(assignee=assignee)
         return [
             make_event(
-                row, actor, EventKind.ASSIGNEE, row.assignee or "nobody", assignee or "nobody"
+                row.pk, actor, EventKind.ASSIGNEE, row.assignee or "nobody", assignee or "nobody"
             )
             for row in moved
         ]
 
     def _change_tags(
-        self, actor: Any, rows: list[Any], add: set[Tag], remove: set[Tag]
+        self, actor: AbstractUser, rows: list[T], add: set[Tag], remove: set[Tag]
     ) -> list[TicketEvent]:
-        through, events, links, dropped = self.model.tags.through, [], [], []
+        events, links, dropped = [], [], []
         for row in rows:
             before = set(row.tags.all())
             after = before - remove | add
             if after == before:
                 continue
+            through = row.tags.through
             links += [through(ticket_id=row.pk, tag_id=tag.pk) for tag in after - before]
             dropped.append(row)
-            events.append(make_event(row, actor, EventKind.TAGS, _names(before), _names(after)))
-        through.objects.filter(ticket__in=dropped, tag__in=remove - add).delete()
-        through.objects.bulk_create(links, ignore_conflicts=True)
+            events.append(make_event(row.pk, actor, EventKind.TAGS, _names(before), _names(after)))
+        if events:
+            through._default_manager.filter(ticket__in=dropped, tag__in=remove - add).delete()
+            through._default_manager.bulk_create(links, ignore_conflicts=True)
         return events
 
 
@@ -171,36 +197,28 @@ class Triaged(models.Model):
     def is_done(self) -> bool:
         return self.state in DONE
 
-    def claim_for(self, agent: Any, *, instead_of: int | None) -> bool:
+    def claim_for(self, agent: AbstractUser, *, instead_of: int | None) -> bool:
         """Make the agent its assignee, if it is still `instead_of`'s (a user id; None: nobody's).
 
-        One statement decides, so of two agents who claim at once one is told no.
+        The row's lock decides, so of two agents who claim at once one is told no.
         """
-        cls: Any = type(self)
         with transaction.atomic():
-            now = timezone.now()
-            is_new = When(state=TicketState.NEW, then=Value(TicketState.OPEN.value))
-            row = cls.objects.select_related("assignee").filter(pk=self.pk, assignee=instead_of)
-            before = row.select_for_update(of=("self",)).first()
+            rows = type(self)._default_manager.filter(pk=self.pk, assignee=instead_of)
+            before = rows.select_related("assignee").select_for_update(of=("self",)).first()
             if before is None or before.assignee == agent:
                 return before is not None
-            row.update(
-                assignee=agent,
-                state=Case(is_new, default=F("state")),
-                updated_at=Case(
-                    When(state=TicketState.NEW, then=Value(now)), default=F("updated_at")
-                ),
-            )
-            events = [
-                make_event(before, agent, EventKind.CLAIM, before.assignee or "nobody", agent)
-            ]
+            claimed_from = before.assignee or "nobody"
+            events = [make_event(before.pk, agent, EventKind.CLAIM, claimed_from, agent)]
+            changes: dict[str, object] = {"assignee": agent}
             if before.state == TicketState.NEW:
-                events.append(make_event(before, agent, EventKind.STATE, "new", "open"))
+                changes |= {"state": TicketState.OPEN, "updated_at": timezone.now()}
+                events.append(make_event(before.pk, agent, EventKind.STATE, "new", "open"))
+            rows.update(**changes)
             TicketEvent.objects.bulk_create(events)
         return True
 
-    def add_note(self, agent: Any, text: str) -> TicketEvent:
+    def add_note(self, agent: AbstractUser, text: str) -> TicketEvent:
         """Keep an internal note; the customer never sees it."""
-        event = make_event(self, agent, EventKind.NOTE, text=text)  # type: ignore[arg-type]
+        event = make_event(self.pk, agent, EventKind.NOTE, text=text)
         event.save()
         return event

@@ -62,7 +62,7 @@ def test_crash(client, debug, bearer, monkeypatch):
     def crash(*args, **kwargs):
         raise RuntimeError("secret detail")
 
-    monkeypatch.setattr("support.views.Ticket.objects.submit", crash)
+    monkeypatch.setattr("support.api.views.Ticket.objects.submit", crash)
     client.raise_request_exception = False
     ticket = {"type": "x", "reply_address": "x", "message": "x"}
     response = client.post("/v1/support/tickets", ticket, content_type="application/json", **bearer)

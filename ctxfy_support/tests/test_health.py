@@ -3,7 +3,8 @@
 import pytest
 from django.db import OperationalError, connection
 
-from support.channels import MailChannel, breaker, channel_name
+from support.delivery.breaker import breaker
+from support.mail_channel import MailChannel, channel_name
 
 pytestmark = pytest.mark.django_db
 
@@ -32,7 +33,7 @@ def test_says_that_the_database_is_away(client, no_database):
 def test_takes_tickets_while_mail_is_down(client, settings):
     settings.SUPPORT_EMAIL, settings.SUPPORT_EMAIL_SENDER = "support@example.com", "console"
     MailChannel.objects.create(name=channel_name(), failing_since="2026-01-01T00:00:00Z")
-    breaker.forget()
+    breaker.__init__()
     response = client.get("/health")
     assert response.status_code == 200
     assert response.json() == {"status": "degraded", "database": "ok", "mail": "failing"}

@@ -1,34 +1,124 @@
-"""Imports point one way: support and accounts do not know each other, the project neither."""
+"""Imports point one way; whatever is named counts: `TYPE_CHECKING` blocks and dotted paths too.
+
+The three packages do not know each other, but for the project's urls.py and settings.py, which put
+them together. Within support/, the tables and their rules stand at the root and know no wing; the
+wings know the root, and of each other only `delivery`.
+"""
 
 import ast
+import re
 
 import pytest
 
 from ctxfy_support.tests.processes import PROJECT_DIRECTORY
 
+PACKAGES = ("accounts", "ctxfy_support", "support")
+WINGS = ("support.api", "support.back_office", "support.delivery")
+# Part of the code -> what it may not name.
 FORBIDDEN = {
-    "accounts": {"support"},
-    "support": {"accounts"},
-    "ctxfy_support": {"accounts", "support"},
+    "accounts": ["support"],
+    "ctxfy_support": ["accounts", "support"],
+    "support": ["accounts"],
+    "support (root)": list(WINGS),
+    "support.delivery": ["support.api", "support.back_office"],
+    "support.api": ["support.back_office"],
+    "support.back_office": ["support.api"],
 }
+# They put the others together.
+COMPOSERS = {"ctxfy_support.settings", "ctxfy_support.urls", "support.admin"}
+DOTTED_PATH = re.compile(rf"({'|'.join(PACKAGES)})(\.\w+)+")
 
 
-def imported_packages(path):
-    for node in ast.walk(ast.parse(path.read_text())):
+def modules():
+    """Rows (dotted name, path) of the application's modules, tests and migrations left out."""
+    for package in PACKAGES:
+        for path in sorted((PROJECT_DIRECTORY / package).rglob("*.py")):
+            parts = path.relative_to(PROJECT_DIRECTORY).with_suffix("").parts
+            if "tests" not in parts and "migrations" not in parts:
+                yield ".".join(parts).removesuffix(".__init__"), path
+
+
+def part_of(name):
+    """The part of the code that a module belongs to; None for those that may name anything."""
+    if name in COMPOSERS or name.startswith("support.management"):
+        return None
+    wing = next((wing for wing in WINGS if f"{name}.".startswith(f"{wing}.")), None)
+    if wing or not name.startswith("support"):
+        return wing or name.split(".")[0]
+    return "support (root)"
+
+
+def named_modules(source):
+    """Every module of ours that a source text names, in imports and in strings."""
+    for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
-            yield from (name.name.split(".")[0] for name in node.names)
+            yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}: a relative import"
-            yield node.module.split(".")[0]
+            assert node.level == 0, "a relative import"
+            # `from support import x` may name a module, too.
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Constant) and is_dotted_path(node.value):
+            yield node.value
 
 
-@pytest.mark.parametrize("package", FORBIDDEN)
-def test_points_one_way(package):
-    paths = [
-        path
-        for path in (PROJECT_DIRECTORY / package).rglob("*.py")
-        if "tests" not in path.parts and path.name != "urls.py"
+def is_dotted_path(value):
+    """Whether a string names something in a module of ours; `accounts.view_user` does not."""
+    if not isinstance(value, str) or not DOTTED_PATH.fullmatch(value):
+        return False
+    path = PROJECT_DIRECTORY.joinpath(*value.split(".")[:2])
+    return path.is_dir() or path.with_suffix(".py").is_file()
+
+
+def find_forbidden(name, source):
+    part = part_of(name)
+    if part is None:
+        return []
+    package = name.split(".")[0]
+    forbidden = {*FORBIDDEN[part], *FORBIDDEN[package]}
+    return [
+        named
+        for named in named_modules(source)
+        if any(f"{named}.".startswith(f"{target}.") for target in forbidden)
     ]
-    assert paths
-    for path in paths:
-        assert not FORBIDDEN[package] & set(imported_packages(path)), path
+
+
+def test_points_one_way():
+    found = {name: find_forbidden(name, path.read_text()) for name, path in modules()}
+    assert len(found) > 80
+    assert {name: targets for name, targets in found.items() if targets} == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "source"),
+    [
+        ("accounts.views", "import support"),
+        ("accounts.views", "from support.models import Ticket"),
+        ("ctxfy_support.health", "from accounts import models"),
+        ("ctxfy_support.health", "CHECK = 'support.delivery.monitoring.check_mail'"),
+        ("support.triage", "from accounts.models import User"),
+        ("support.models", "from support.delivery.composing import compose"),
+        ("support.models", "from support import delivery"),
+        ("support.models", "if TYPE_CHECKING:\n    from support.api.views import TicketViewSet"),
+        ("support.answering", "def f():\n    import support.back_office.acts"),
+        ("support.delivery.attempts", "from support.api import views"),
+        ("support.delivery.attempts", "from support.back_office.queue import Queue"),
+        ("support.api.views", "from support.back_office.queue import Queue"),
+        ("support.back_office.acts", "HOOK = 'support.api.idempotency.KeyReused'"),
+    ],
+)
+def test_sees_an_arrow_that_is_turned(name, source):
+    assert find_forbidden(name, source)
+
+
+@pytest.mark.parametrize(
+    ("name", "source"),
+    [
+        ("support.admin", "from support.back_office.tickets import TicketAdmin"),
+        ("support.api.views", "from support.delivery import attempts"),
+        ("support.delivery.attempts", "from support.models import Ticket"),
+        ("ctxfy_support.settings", "CHECK = 'support.delivery.monitoring.check_mail'"),
+        ("support.models", "AGENTS = ['accounts.view_user']"),
+    ],
+)
+def test_lets_the_others_pass(name, source):
+    assert not find_forbidden(name, source)

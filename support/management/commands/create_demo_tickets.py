@@ -132,10 +132,10 @@ class Command(BaseCommand):
             agent, at = story.agent, story.created_at + timedelta(minutes=2)
             if agent is None:
                 continue
-            events.append(make_event(ticket, agent, EventKind.CLAIM, "nobody", agent, at=at))
-            events.append(make_event(ticket, agent, EventKind.STATE, "new", "open", at=at))
+            events.append(make_event(ticket.pk, agent, EventKind.CLAIM, "nobody", agent, at=at))
+            events.append(make_event(ticket.pk, agent, EventKind.STATE, "new", "open", at=at))
             if story.note:
-                events.append(make_event(ticket, agent, EventKind.NOTE, text=story.note, at=at))
+                events.append(make_event(ticket.pk, agent, EventKind.NOTE, text=story.note, at=at))
             if story.replied_at:
                 reply = Reply(
                     ticket=ticket,
@@ -148,12 +148,20 @@ class Command(BaseCommand):
                     attempts=1,
                 )
                 replies.append(reply)
-                entry = {"reply": reply, "at": story.replied_at}
-                events.append(make_event(ticket, agent, EventKind.REPLY, after=reply.to, **entry))
+                events.append(
+                    make_event(
+                        ticket.pk,
+                        agent,
+                        EventKind.REPLY,
+                        after=reply.to,
+                        reply_id=reply.pk,
+                        at=story.replied_at,
+                    )
+                )
             if story.state != "open":
                 moved = story.solved_at or story.replied_at or at
                 events.append(
-                    make_event(ticket, agent, EventKind.STATE, "open", story.state, at=moved)
+                    make_event(ticket.pk, agent, EventKind.STATE, "open", story.state, at=moved)
                 )
         Reply.objects.bulk_create(replies)
         TicketEvent.objects.bulk_create(events)

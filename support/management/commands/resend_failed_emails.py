@@ -15,13 +15,14 @@ from django.utils.timesince import timesince
 from tqdm import tqdm
 
 from ctxfy_support.metrics import counters
-from support import delivery, mail
-from support.command_arguments import at_least_one, moment, seconds
+from support.delivery import attempts
+from support.delivery.command_arguments import at_least_one, moment, seconds
+from support.delivery.stop_request import StopRequest
+from support.delivery.transport import pool
 from support.failures import FailureKind
-from support.models import Ticket
+from support.mailboxes import is_mail_configured
+from support.models import Ticket, outboxes
 from support.outbox import EmailStatus
-from support.stop_request import StopRequest
-from support.transport import pool
 
 logger = logging.getLogger(__name__)
 
@@ -74,7 +75,7 @@ class Command(BaseCommand):
     def handle(self, *, watch: bool, dry_run: bool, interval: float, **options: Any) -> None:
         self.stop = StopRequest()
         self.counts: Counter[str] = Counter()
-        if not dry_run and not mail.is_configured():
+        if not dry_run and not is_mail_configured():
             raise CommandError(
                 "No mail backend is configured: set SUPPORT_EMAIL and the credentials of "
                 "SUPPORT_EMAIL_SENDER (README, Settings)",
@@ -117,7 +118,7 @@ class Command(BaseCommand):
         """The rows to take up, oldest first; raise CommandError for a ticket that is not there."""
         ids = self.find_ids(tickets or [])
         found: list[Candidate] = []
-        for rows in delivery.outboxes():
+        for rows in outboxes():
             chosen = rows.due() if due else rows.unleased().unsent()
             if ids:
                 is_ticket = rows.model is Ticket
@@ -173,7 +174,7 @@ class Command(BaseCommand):
                 row = self.claim(candidate, due=due)
                 progress.update()
                 if row is not None:
-                    failure = delivery.attempt(row)
+                    failure = attempts.attempt(row)
                     self.counts[row.email_status] += 1
                     if failure or not on_terminal:
                         with progress.external_write_mode(file=self.stdout):
@@ -212,7 +213,7 @@ class Command(BaseCommand):
         while not self.stop.is_made:
             try:
                 close_old_connections()
-                tried = delivery.attempt_next()
+                tried = attempts.attempt_next()
             except DatabaseFailure as exc:
                 logger.warning("The database did not answer (%s); trying again", type(exc).__name__)
                 connection.close()

@@ -1,0 +1,92 @@
+"""Answering a customer: what writes a reply, moves its ticket and keeps the timeline, all at once.
+
+Nothing but an agent's deliberate act makes a reply, and it goes to one mailbox: the ticket's.
+"""
+
+import re
+
+from django.contrib.auth.models import AbstractUser
+from django.db import models, transaction
+from django.db.models import Q
+from django.db.models.functions import Coalesce, Now
+from django.utils import timezone
+
+from support.mailboxes import is_email_address, is_mail_configured
+from support.models import CannedReply, Reply, Ticket, TicketEvent, TicketState
+from support.timeline import EventKind, make_event
+
+
+class NoMailboxError(Exception):
+    """The ticket's reply address is not one e-mail address, or nothing can be mailed at all."""
+
+
+class SomethingHappenedError(Exception):
+    """Somebody answered or took the ticket since the agent looked; `events` says what."""
+
+    def __init__(self, events: list[TicketEvent]) -> None:
+        super().__init__("the ticket's timeline has grown")
+        self.events = events
+
+
+def write_reply(
+    ticket: Ticket, agent: AbstractUser, text: str, *, leased: bool, seen: int | None = None
+) -> Reply:
+    """Store an answer with its timeline entry; the ticket then waits for the customer.
+
+    `leased`: the caller sends it itself, at once. `seen`: the newest timeline entry that the
+    agent knows; raise SomethingHappenedError where an answer, or anybody's claim, came after
+    it. Raise NoMailboxError where it cannot go out.
+    """
+    if not is_mail_configured() or not is_email_address(ticket.reply_address):
+        raise NoMailboxError
+    reply = Reply(
+        ticket=ticket,
+        author_id=agent.pk,
+        text=text,
+        to=ticket.reply_address,
+        next_attempt_at=Now(),
+    )
+    if leased:
+        reply.lease()
+    now = timezone.now()
+    tickets = Ticket.objects.filter(pk=ticket.pk)
+    with transaction.atomic():
+        before = tickets.select_for_update().values_list("state", flat=True).get()
+        # Under the row's lock: of two answers that are sent at once, the second is asked.
+        if seen is not None and (news := find_news(ticket, agent, seen)):
+            raise SomethingHappenedError(news)
+        reply.save(force_insert=True)
+        tickets.update(
+            state=TicketState.WAITING,
+            solved_at=None,
+            first_replied_at=Coalesce("first_replied_at", models.Value(now)),
+            updated_at=now,
+        )
+        events = [make_event(ticket.pk, agent, EventKind.REPLY, after=reply.to, reply_id=reply.pk)]
+        if before != TicketState.WAITING:
+            events.append(
+                make_event(ticket.pk, agent, EventKind.STATE, before, TicketState.WAITING)
+            )
+        TicketEvent.objects.bulk_create(events)
+    return reply
+
+
+def find_news(ticket: Ticket, agent: AbstractUser, seen: int) -> list[TicketEvent]:
+    """Answers since entry `seen`, the agent's own too (a second click), and what others did."""
+    since = TicketEvent.objects.filter(ticket=ticket, id__gt=seen).select_related("actor")
+    kinds = [EventKind.CLAIM, EventKind.ASSIGNEE, EventKind.STATE]
+    others = Q(kind__in=kinds) & ~Q(actor=agent.pk)
+    return list(since.filter(Q(kind=EventKind.REPLY) | others))
+
+
+def fill_in(canned: CannedReply, ticket: Ticket, agent: AbstractUser) -> str:
+    """The canned reply's text for this ticket; an unknown placeholder stays, for all to see."""
+    values = {
+        "account": ticket.user.get_full_name() or ticket.user.get_username(),
+        "agent": agent.get_full_name() or agent.get_username(),
+        "ticket": str(ticket.pk),
+        "type": ticket.type,
+        "plan": ticket.subscription_plan,
+        "received": f"{ticket.created_at:%-d %B %Y}",
+    }
+    return re.sub(r"\{\{\s*(\w+)\s*\}\}", lambda found: values.get(found[1], found[0]), canned.text)

@@ -1,0 +1,10 @@
+"""Addresses below /v1/support/; no trailing slashes."""
+
+from django.urls import path
+
+from support.api.views import TicketViewSet
+
+urlpatterns = [
+    path("tickets", TicketViewSet.as_view({"get": "list", "post": "create"}), name="ticket-list"),
+    path("tickets/<str:pk>", TicketViewSet.as_view({"get": "retrieve"}), name="ticket-detail"),
+]

@@ -1,0 +1,91 @@
+"""/v1/support/tickets."""
+
+import time
+from typing import Any, cast
+
+from django.conf import settings
+from django.http import Http404
+from rest_framework import mixins, status, viewsets
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from ctxfy_support.ids import parse_id
+from support.api.idempotency import (
+    digest_content,
+    find_idempotency_key,
+    require_same_content,
+)
+from support.api.schema import document_tickets
+from support.api.serializers import NewTicketSerializer, TicketReceiptSerializer, TicketSerializer
+from support.delivery import attempts
+from support.delivery.monitoring import count_ticket
+from support.models import AccountKey, Ticket, TicketQuerySet
+
+FIRST_ATTEMPT_POLL_SECONDS = 0.05
+
+
+@document_tickets
+class TicketViewSet(
+    mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[Ticket]
+):
+    """Takes tickets and shows an account its own.
+
+    The answer to a new ticket is honest about the mail, and waits no longer than its deadline.
+    """
+
+    http_method_names = ["get", "head", "post"]
+    serializer_class = TicketSerializer
+    plural = "tickets"
+
+    def get_queryset(self) -> TicketQuerySet:
+        shown = ("id", "created_at", "email_status", "sent_at", "type", "reply_address", "message")
+        mine = Ticket.objects.filter(user=self.request.user.pk)
+        return mine.only(*shown, "state", "updated_at")
+
+    def get_object(self) -> Ticket:
+        """The caller's ticket; anybody else's, an unknown and a malformed id are one 404."""
+        ticket_id = parse_id(self.kwargs["pk"])
+        ticket: Ticket | None = None
+        if ticket_id is not None:
+            ticket = self.get_queryset().filter(pk=ticket_id).first()
+        if ticket is None:
+            raise Http404
+        return ticket
+
+    def create(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        serializer = NewTicketSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        fields = serializer.validated_data
+        inline = attempts.sends_inline()
+        digest = digest_content(fields)
+        ticket, created = Ticket.objects.submit(
+            cast(AccountKey, request.auth),
+            fields,
+            leased=inline,
+            content_digest=digest,
+            idempotency_key=find_idempotency_key(request),
+        )
+        if not created:
+            require_same_content(ticket, digest)
+        headers = {"Location": f"{request.path}/{ticket.pk}"}
+        # The INSERT has committed: from here on the ticket cannot be lost, whatever the mail does.
+        if not created:
+            headers["Idempotent-Replayed"] = "true"
+            self.await_first_attempt(ticket)
+        else:
+            count_ticket(ticket.type)
+            if inline:
+                attempts.attempt(ticket)
+            else:
+                attempts.probe_in_background()
+        body = TicketReceiptSerializer(ticket).data
+        return Response(body, status.HTTP_201_CREATED, headers=headers)
+
+    def await_first_attempt(self, ticket: Ticket) -> None:
+        """Let a replay that overtook its first request answer with the outcome of its mail."""
+        if settings.SUPPORT_EMAIL_DELIVERY != "inline":
+            return
+        end = time.monotonic() + settings.SUPPORT_EMAIL_DEADLINE
+        while ticket.is_in_first_attempt() and time.monotonic() < end:
+            time.sleep(FIRST_ATTEMPT_POLL_SECONDS)
+            ticket.refresh_from_db()

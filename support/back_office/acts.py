@@ -1,0 +1,198 @@
+"""What an agent does to a ticket: each is one POST, checked, done, told, and in the timeline."""
+
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.contrib import messages
+from django.contrib.auth.models import AbstractUser
+from django.db import transaction
+from django.forms import Form
+from django.http import Http404, HttpRequest, QueryDict
+
+from ctxfy_support.ids import parse_id
+from support.answering import NoMailboxError, SomethingHappenedError, write_reply
+from support.back_office.agents import get_agent
+from support.back_office.forms import BulkForm, NoteForm, ReplyForm, SaveViewForm, TriageForm
+from support.back_office.queue import Queue
+from support.delivery import attempts
+from support.mailboxes import is_mail_configured
+from support.models import Reply, SavedView, Ticket, TicketQuerySet
+from support.outbox import OutboxQuerySet
+from support.timeline import EventKind, TicketEvent, make_event
+
+SECONDS_FOR_SENDING = 10
+NO_BACKEND = "No mail backend is configured, so nothing can be sent."
+
+
+def claim(request: HttpRequest, ticket: Ticket) -> dict[str, Any] | None:
+    """Take the ticket; somebody else's only when the agent has said so, by that person's id.
+
+    Return the context of the page that asks first, None when there is nothing to ask.
+    """
+    agent = get_agent(request)
+    instead_of = request.POST.get("instead_of", "")
+    expected = int(instead_of) if instead_of.isdecimal() and len(instead_of) < 16 else None
+    if ticket.claim_for(agent, instead_of=expected):
+        messages.success(request, "It is yours.")
+        return None
+    ticket.refresh_from_db()
+    last = ticket.events.filter(kind__in=[EventKind.CLAIM, EventKind.ASSIGNEE]).last()
+    return {"taken": ticket.assignee, "taken_at": last.at if last else None}
+
+
+def release(request: HttpRequest, ticket: Ticket) -> None:
+    """Give one's own ticket back to everybody."""
+    Ticket.objects.filter(pk=ticket.pk, assignee=request.user.pk).change(
+        get_agent(request), assignee=None
+    )
+    messages.success(request, "It is nobody's now.")
+
+
+def triage(request: HttpRequest, ticket: Ticket) -> None:
+    """Change what the agent changed in the form."""
+    form = TriageForm(request.POST)
+    if not form.is_valid():
+        _tell(request, form)
+        return
+    changed = Ticket.objects.filter(pk=ticket.pk).change(get_agent(request), **form.changes())
+    messages.success(request, "Saved." if changed else "Nothing to change.")
+
+
+def note(request: HttpRequest, ticket: Ticket) -> None:
+    form = NoteForm(request.POST)
+    if not form.is_valid():
+        _tell(request, form)
+        return
+    ticket.add_note(get_agent(request), form.cleaned_data["text"])
+    messages.success(request, "The note is kept; the customer does not see it.")
+
+
+def reply(request: HttpRequest, ticket: Ticket) -> dict[str, Any] | None:
+    """Mail the customer; return the context that asks first where somebody else was here."""
+    agent = get_agent(request)
+    form = ReplyForm(request.POST)
+    if not form.is_valid():
+        _tell(request, form)
+        return {"reply_text": request.POST.get("text", "")}
+    text, seen = form.cleaned_data["text"], form.cleaned_data["seen"] or 0
+    is_others = ticket.assignee_id not in (None, agent.pk)
+    if is_others and not form.cleaned_data["confirmed"]:
+        return {"reply_text": text, "asks": True}
+    inline = attempts.sends_inline()
+    try:
+        written = write_reply(ticket, agent, text, leased=inline, seen=seen)
+    except SomethingHappenedError as news:
+        return {"reply_text": text, "asks": True, "news": news.events}
+    except NoMailboxError:
+        messages.error(request, "This address cannot be mailed, or no mail backend is configured.")
+        return {"reply_text": text}
+    failure = attempts.attempt(written) if inline else None
+    if failure is None and inline:
+        messages.success(request, f"Your answer went to {written.to}.")
+    else:
+        why = f" ({failure})" if failure else ""
+        messages.warning(request, f"Your answer is kept and will be sent{why}.")
+    return None
+
+
+def resend(request: HttpRequest, ticket: Ticket) -> None:
+    """Send the ticket's mail again, or that of the reply which is named."""
+    rows: OutboxQuerySet[Ticket] | OutboxQuerySet[Reply] = Ticket.objects.filter(pk=ticket.pk)
+    if chosen := request.POST.get("reply"):
+        rows = Reply.objects.filter(ticket=ticket, pk=parse_id(chosen) or UUID(int=0))
+    if not is_mail_configured():
+        messages.error(request, NO_BACKEND)
+        return
+    sent, queued = send_again(get_agent(request), rows)
+    if sent:
+        messages.success(request, "The mail provider accepted it.")
+    elif queued:
+        messages.warning(request, "It is queued; the timeline says what becomes of it.")
+    else:
+        messages.info(request, "It was sent before, or is being sent right now.")
+
+
+def send_again(
+    agent: AbstractUser, rows: OutboxQuerySet[Ticket] | OutboxQuerySet[Reply]
+) -> tuple[int, int]:
+    """Queue what was not sent and, unless workers do it, send what a page has the time for.
+
+    Return how many were sent and how many were queued.
+    """
+    with transaction.atomic():
+        waiting: list[Ticket | Reply] = list(rows.resendable().select_for_update())
+        queued = rows.queue_again()
+        TicketEvent.objects.bulk_create(
+            make_event(
+                row.pk if isinstance(row, Ticket) else row.ticket_id,
+                agent,
+                EventKind.RESEND,
+                before=row.email_status,
+                reply_id=row.pk if isinstance(row, Reply) else None,
+            )
+            for row in waiting
+        )
+    sent = 0
+    if settings.SUPPORT_EMAIL_DELIVERY == "inline":
+        sent = attempts.attempt_within(rows, SECONDS_FOR_SENDING)
+    return sent, queued
+
+
+def bulk(request: HttpRequest, tickets: TicketQuerySet) -> None:
+    """Do the same to every ticket that is ticked."""
+    total = tickets.count()
+    if not total:
+        messages.warning(request, "No ticket is ticked.")
+        return
+    match request.POST.get("do"):
+        case "claim":
+            taken = sum(row.claim_for(get_agent(request), instead_of=None) for row in tickets)
+            left = total - taken
+            kept = f" {left} stayed with whoever has them." if left else ""
+            messages.success(request, f"{taken} taken.{kept}")
+        case "send":
+            if not is_mail_configured():
+                messages.error(request, NO_BACKEND)
+                return
+            sent, queued = send_again(get_agent(request), tickets)
+            messages.success(
+                request,
+                f"{sent} sent, {queued - sent} queued, {total - queued} left alone (sent before, "
+                "or being sent right now).",
+            )
+        case _:
+            form = BulkForm(request.POST)
+            if not form.is_valid():
+                _tell(request, form)
+                return
+            changed = tickets.change(get_agent(request), **form.changes())
+            messages.success(request, f"{changed} of {total} changed.")
+
+
+def save_view(request: HttpRequest) -> None:
+    """Keep the filters under a name, for oneself or, as a supervisor, for everybody."""
+    owner: Any = request.user
+    form = SaveViewForm(request.POST)
+    if not form.is_valid():
+        messages.error(request, "A view needs a name of at most 60 characters.")
+        return
+    name, shared = form.cleaned_data["name"], form.cleaned_data["shared"]
+    query = Queue(owner, QueryDict(form.cleaned_data["query"])).query_string(order=None)
+    if shared and owner.has_perm("support.add_savedview"):
+        owner = None
+    SavedView.objects.create(name=name, query=query[:1000], owner=owner)
+    messages.success(request, f"The view “{name}” is saved.")
+
+
+def remove_view(request: HttpRequest, view_id: int) -> None:
+    """Drop a view of one's own; raise Http404 for anybody else's."""
+    if not SavedView.objects.filter(pk=view_id, owner=request.user.pk).delete()[0]:
+        raise Http404
+    messages.success(request, "The view is gone.")
+
+
+def _tell(request: HttpRequest, form: Form) -> None:
+    for name, errors in form.errors.items():
+        for error in errors:
+            messages.error(request, f"{name.replace('_', ' ').capitalize()}: {error}")

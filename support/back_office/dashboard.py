@@ -1,0 +1,147 @@
+"""The numbers on the back-office's first page, each from an index and bounded in what it reads."""
+
+from datetime import date, datetime, timedelta
+from statistics import median
+from typing import Any
+
+from django.contrib.auth.models import AbstractUser
+from django.db.models import Count, F, Min, Q
+from django.db.models.functions import TruncDate
+from django.http import HttpRequest
+from django.utils import timezone
+
+from support.back_office.agents import get_agent
+from support.back_office.tabs import TABS, count_up_to, in_tab
+from support.mail_channel import MailChannel, channel_name
+from support.models import Ticket, outboxes
+from support.outbox import EmailStatus
+
+CHART_DAYS = 30
+BUSY_DAYS = 7
+ROWS_SHOWN = 8
+TICKETS_COUNTED = 10_000
+TIMES_TAKEN = 1_000
+# Rows (heading, from this age on, younger than that).
+AGE_GROUPS = [
+    ("Today", None, timedelta(days=1)),
+    ("1–3 days", timedelta(days=1), timedelta(days=3)),  # noqa: RUF001
+    ("3–7 days", timedelta(days=3), timedelta(days=7)),  # noqa: RUF001
+    ("Older", timedelta(days=7), None),
+]
+
+
+def show(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
+    """Unfold's DASHBOARD_CALLBACK: the index page's context with the numbers in it."""
+    if not request.user.has_perm("support.view_ticket"):
+        return context
+    agent = get_agent(request)
+    now = timezone.now()
+    return context | {
+        "title": "Dashboard",
+        "tabs": count_tabs(agent),
+        "open_types": open_by_type_and_age(now),
+        "age_headings": [heading for heading, _, _ in AGE_GROUPS],
+        "days": created_and_solved(now),
+        "first_response": median_time("first_replied_at", now),
+        "solution": median_time("solved_at", now),
+        "mail": mail_health(),
+        "busiest": busiest_accounts(now),
+        "chart_days": CHART_DAYS,
+        "busy_days": BUSY_DAYS,
+    }
+
+
+def count_tabs(agent: AbstractUser) -> list[dict[str, Any]]:
+    """Each tab of the queue but the last: its name, label and how many are in it."""
+    return [
+        {
+            "name": name,
+            "label": label,
+            "count": count_up_to(in_tab(name, agent), TICKETS_COUNTED),
+        }
+        for name, label in TABS.items()
+        if name != "all"
+    ]
+
+
+def open_by_type_and_age(now: datetime) -> list[dict[str, object]]:
+    """The types with the most unsolved tickets: type, total, and `ages`, a count for each group."""
+    groups = {
+        f"age{number}": Count("created_at", filter=_between(now, oldest, youngest))
+        for number, (_, youngest, oldest) in enumerate(AGE_GROUPS)
+    }
+    types = Ticket.objects.unsolved().order_by().values("type")
+    rows = types.annotate(total=Count("*"), **groups).order_by("-total", "type")
+    columns = rows.values_list("type", "total", *groups)[:ROWS_SHOWN]
+    return [{"type": name, "total": total, "ages": ages} for name, total, *ages in columns]
+
+
+def _between(now: datetime, oldest: timedelta | None, youngest: timedelta | None) -> Q:
+    condition = Q()
+    if oldest is not None:
+        condition &= Q(created_at__gt=now - oldest)
+    if youngest is not None:
+        condition &= Q(created_at__lte=now - youngest)
+    return condition
+
+
+def created_and_solved(now: datetime) -> list[dict[str, Any]]:
+    """For each of the last 30 days, today last: day, created, solved, both bars in percent."""
+    first = now.date() - timedelta(days=CHART_DAYS - 1)
+    created, solved = (_count_days(name, first) for name in ("created_at", "solved_at"))
+    most = max([1, *created.values(), *solved.values()])
+    days = [first + timedelta(days=number) for number in range(CHART_DAYS)]
+    return [
+        {
+            "day": day,
+            "created": created.get(day, 0),
+            "solved": solved.get(day, 0),
+            "created_percent": round(100 * created.get(day, 0) / most),
+            "solved_percent": round(100 * solved.get(day, 0) / most),
+            "created_top": 100 - round(100 * created.get(day, 0) / most),
+            "solved_top": 100 - round(100 * solved.get(day, 0) / most),
+            "most": most,
+        }
+        for day in days
+    ]
+
+
+def _count_days(field: str, first: date) -> dict[date, int]:
+    since = timezone.make_aware(datetime.combine(first, datetime.min.time()))
+    rows = Ticket.objects.filter(**{f"{field}__gte": since}).order_by()
+    return dict(rows.annotate(day=TruncDate(field)).values_list("day").annotate(tickets=Count("*")))
+
+
+def median_time(field: str, now: datetime) -> timedelta | None:
+    """From a ticket's creation to this time, of the last 1,000 within the last 30 days."""
+    since = now - timedelta(days=CHART_DAYS)
+    rows = Ticket.objects.filter(**{f"{field}__gte": since}).order_by(f"-{field}")
+    times = list(rows.values_list(F(field) - F("created_at"), flat=True)[:TIMES_TAKEN])
+    return median(times) if times else None
+
+
+def mail_health() -> dict[str, Any]:
+    """Mail of tickets and replies that has not gone out: how many, since when, and why."""
+    pending = failed = 0
+    oldest: list[datetime] = []
+    for rows in outboxes():
+        pending += count_up_to(rows.filter(email_status=EmailStatus.PENDING), TICKETS_COUNTED)
+        failed += count_up_to(rows.filter(email_status=EmailStatus.FAILED), TICKETS_COUNTED)
+        first = rows.unsent().aggregate(first=Min("created_at"))["first"]
+        oldest += [first] if first else []
+    channel = MailChannel.objects.filter(name=channel_name()).first()
+    return {
+        "pending": pending,
+        "failed": failed,
+        "oldest": min(oldest, default=None),
+        "failing_since": channel.failing_since if channel else None,
+        "last_error": channel.last_error if channel else "",
+    }
+
+
+def busiest_accounts(now: datetime) -> list[dict[str, object]]:
+    """Who opened the most tickets in the last 7 days: user (an id), name, plan, tickets."""
+    week = Ticket.objects.filter(created_at__gte=now - timedelta(days=BUSY_DAYS)).order_by()
+    busiest = week.values("user").annotate(tickets=Count("*")).order_by("-tickets", "user")
+    named = busiest.values("user", "tickets", name=F("user__username"), plan=F("user__plan"))
+    return [dict(row) for row in named[:ROWS_SHOWN]]

@@ -1,0 +1,125 @@
+"""What agents may post: triage of one ticket, of many, notes, replies."""
+
+from django import forms
+from django.contrib.auth.models import AbstractUser
+
+from support.back_office.agents import list_agents
+from support.replies import LONGEST_REPLY
+from support.triage import Changes, Keep, Priority, Tag, TicketState
+
+LONGEST_NOTE = 20_000
+NOBODY = "nobody"
+
+
+def split_tags(text: str) -> list[str]:
+    """The names in a comma-separated line, lower-case, each once."""
+    names = (" ".join(name.split()).lower() for name in text.split(","))
+    return list(dict.fromkeys(name for name in names if name))
+
+
+def get_tags(names: list[str]) -> list[Tag]:
+    """The tags of these names; new ones are created."""
+    Tag.objects.bulk_create([Tag(name=name) for name in names], ignore_conflicts=True)
+    return list(Tag.objects.filter(name__in=names))
+
+
+class TagsField(forms.CharField):
+    """Comma-separated names."""
+
+    def clean(self, value: object) -> list[str]:
+        names = split_tags(super().clean(value))
+        if any(len(name) > 40 for name in names):
+            raise forms.ValidationError("A tag has at most 40 characters.")
+        return names
+
+
+class AgentField(forms.Field):
+    """A staff account's id, "nobody", or nothing, which leaves the assignee alone."""
+
+    def clean(self, value: object) -> AbstractUser | Keep | None:
+        text = super().clean(value)
+        if not text:
+            return Keep.AS_IT_IS
+        if text == NOBODY:
+            return None
+        chosen = [agent for agent in list_agents() if str(agent.pk) == text]
+        if not chosen:
+            raise forms.ValidationError("That agent is not here any more.")
+        return chosen[0]
+
+
+class ChangeForm(forms.Form):
+    """State, priority and assignee; what is empty is left alone."""
+
+    state = forms.ChoiceField(choices=[("", ""), *TicketState.choices], required=False)
+    priority = forms.TypedChoiceField(
+        choices=[("", ""), *Priority.choices], coerce=int, empty_value=None, required=False
+    )
+    assignee = AgentField(required=False)
+
+    def changes(self) -> Changes:
+        """The arguments of TriageQuerySet.change()."""
+        return Changes(
+            state=self.cleaned_data["state"] or None,
+            priority=self.cleaned_data["priority"],
+            assignee=self.cleaned_data["assignee"],
+        )
+
+
+class TriageForm(ChangeForm):
+    """A ticket's own form. It says what the page showed, so only what the agent changed counts."""
+
+    tags = TagsField(required=False, max_length=1000)
+    was_state = forms.CharField(required=False)
+    was_priority = forms.CharField(required=False)
+    was_assignee = forms.CharField(required=False)
+    was_tags = TagsField(required=False, max_length=1000)
+
+    def changes(self) -> Changes:
+        changes = super().changes()
+        if not self._is_changed("state"):
+            changes["state"] = None
+        if not self._is_changed("priority"):
+            changes["priority"] = None
+        if not self._is_changed("assignee"):
+            changes["assignee"] = Keep.AS_IT_IS
+        before, after = (set(self.cleaned_data[name]) for name in ("was_tags", "tags"))
+        changes["add_tags"] = get_tags(sorted(after - before))
+        changes["remove_tags"] = list(Tag.objects.filter(name__in=before - after))
+        return changes
+
+    def _is_changed(self, name: str) -> bool:
+        now: object = self.data.get(name, "")
+        before: object = self.data.get(f"was_{name}", "")
+        return now != before
+
+
+class BulkForm(ChangeForm):
+    """The same for every ticket that is ticked."""
+
+    add_tags = TagsField(required=False, max_length=1000)
+    remove_tags = TagsField(required=False, max_length=1000)
+
+    def changes(self) -> Changes:
+        changes = super().changes()
+        changes["add_tags"] = get_tags(self.cleaned_data["add_tags"])
+        changes["remove_tags"] = list(Tag.objects.filter(name__in=self.cleaned_data["remove_tags"]))
+        return changes
+
+
+class NoteForm(forms.Form):
+    text = forms.CharField(max_length=LONGEST_NOTE)
+
+
+class ReplyForm(forms.Form):
+    """`seen` is the newest timeline entry that the agent's page showed."""
+
+    text = forms.CharField(max_length=LONGEST_REPLY)
+    seen = forms.IntegerField(min_value=0, required=False)
+    confirmed = forms.BooleanField(required=False)
+
+
+class SaveViewForm(forms.Form):
+    name = forms.CharField(max_length=60)
+    query = forms.CharField(max_length=1000, required=False)
+    shared = forms.BooleanField(required=False)

@@ -1,0 +1,90 @@
+"""Everything an agent needs to know about one ticket, in one page's context."""
+
+from typing import Any
+
+from django.contrib.auth.models import AbstractUser
+from django.http import QueryDict
+
+from support.answering import fill_in
+from support.back_office.agents import list_agents
+from support.back_office.forms import ReplyForm
+from support.back_office.queue import Queue
+from support.back_office.tabs import count_up_to
+from support.mailboxes import is_email_address, is_mail_configured
+from support.models import Ticket
+from support.outbox import EmailStatus
+from support.replies import CannedReply
+from support.timeline import TicketEvent
+from support.triage import Priority, Tag, TicketState
+
+EARLIER_SHOWN = 5
+EARLIER_COUNTED = 1_000
+EVENTS_SHOWN = 500
+TAGS_SUGGESTED = 100
+
+TRUST = {
+    "own": ("The account's own address", "verified_user"),
+    "other": ("Not the account's address", "gpp_maybe"),
+    "none": ("Not an e-mail address", "markunread_mailbox"),
+}
+
+
+def judge_reply_address(ticket: Ticket) -> str:
+    """`own`: the account's; `other`: an e-mail address of anybody; `none`: no e-mail address."""
+    if not is_email_address(ticket.reply_address):
+        return "none"
+    own = ticket.user.email.casefold()
+    return "own" if ticket.reply_address.casefold() == own else "other"
+
+
+def make_context(
+    agent: AbstractUser, ticket: Ticket, queue_query: str, **extra: Any
+) -> dict[str, Any]:
+    """The template's context; `queue_query` is the query string of the queue one came from."""
+    queue = Queue(agent, QueryDict(queue_query))
+    before, after = queue.neighbours(ticket)
+    events = _events(ticket)
+    trust = judge_reply_address(ticket)
+    earlier = Ticket.objects.filter(user=ticket.user).exclude(pk=ticket.pk)
+    return {
+        "ticket": ticket,
+        "queue_query": queue_query,
+        "before": before,
+        "after": after,
+        "timeline": events,
+        "seen": events[-1].pk if events else 0,
+        "attempts": ticket.attempt_log,
+        "trust": trust,
+        "trust_text": TRUST[trust][0],
+        "trust_icon": TRUST[trust][1],
+        "can_be_mailed": trust != "none" and is_mail_configured(),
+        "mail_is_configured": is_mail_configured(),
+        "can_resend": ticket.email_status != EmailStatus.SENT,
+        "earlier": list(earlier.defer("message", "attempt_log")[:EARLIER_SHOWN]),
+        "earlier_count": count_up_to(earlier, EARLIER_COUNTED),
+        "earlier_limit": EARLIER_COUNTED,
+        "is_mine": ticket.assignee_id == agent.pk,
+        "agents": list_agents(),
+        "states": TicketState.choices,
+        "priorities": Priority.choices,
+        "all_tags": Tag.objects.all()[:TAGS_SUGGESTED],
+        "tags": ", ".join(tag.name for tag in ticket.tags.all()),
+        "canned": _canned(ticket, agent),
+        "reply_form": ReplyForm(),
+        "subtitle": None,
+        **extra,
+    }
+
+
+def _events(ticket: Ticket) -> list[TicketEvent]:
+    """Oldest first; of a timeline without end, the newest 500."""
+    entries = TicketEvent.objects.filter(ticket=ticket).order_by("-id")
+    newest = entries.select_related("actor", "reply")[:EVENTS_SHOWN]
+    return list(reversed(newest))
+
+
+def _canned(ticket: Ticket, agent: AbstractUser) -> list[dict[str, str]]:
+    return [
+        {"name": canned.name, "text": fill_in(canned, ticket, agent)}
+        for canned in CannedReply.objects.all()
+    ]

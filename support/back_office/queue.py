@@ -1,0 +1,225 @@
+"""The queue that an agent looks at: a tab, filters that combine, a search, an order, a page.
+
+Whatever stands in the address, the answer is a list: what makes no sense is left out and named.
+Nothing counts or skips more than 10,000 rows, however many there are.
+"""
+
+from datetime import timedelta
+from functools import cached_property
+from typing import Any
+from urllib.parse import urlencode
+
+from django.contrib.auth.models import AbstractUser
+from django.db.models import Q
+from django.db.models.functions import Left
+from django.http import QueryDict
+from django.utils import timezone
+
+from support.back_office import search
+from support.back_office.tabs import COUNT_LIMIT, TAB_COUNT_LIMIT, TABS, count_up_to, in_tab
+from support.models import Ticket, TicketQuerySet
+from support.outbox import EmailStatus
+from support.triage import Priority, TicketState
+
+PER_PAGE = 50
+OPENING_CHARACTERS = 300
+RECENT_TICKETS = 500
+# About where a search row by row takes as long as one by the index of words.
+FEW_ROWS = 30_000
+
+ORDERS = {
+    "next": ("Urgent, then oldest", ("-priority", "created_at", "id")),
+    "newest": ("Newest first", ("-created_at", "-id")),
+    "oldest": ("Oldest first", ("created_at", "id")),
+}
+AGES = {
+    "day": ("Last 24 hours", timedelta(days=1), "gte"),
+    "week": ("Last 7 days", timedelta(days=7), "gte"),
+    "over-day": ("Older than a day", timedelta(days=1), "lt"),
+    "over-3-days": ("Older than 3 days", timedelta(days=3), "lt"),
+    "over-week": ("Older than a week", timedelta(days=7), "lt"),
+}
+CHOICES: dict[str, dict[str, str]] = {
+    "state": {value: str(label) for value, label in TicketState.choices},
+    "priority": {str(value): str(label) for value, label in Priority.choices},
+    "email": {value: str(label) for value, label in EmailStatus.choices},
+    "age": {value: label for value, (label, _, _) in AGES.items()},
+}
+TEXTS = {"type": 64, "plan": 50}
+IDS = ("assignee", "tag", "account")
+
+
+class Queue:
+    """One agent's view, as the address's query string says."""
+
+    def __init__(self, agent: AbstractUser, params: QueryDict) -> None:
+        self.agent = agent
+        self.nonsense: list[str] = []
+        self.tab = params.get("tab", "open")
+        if self.tab not in TABS:
+            self.nonsense.append("tab")
+            self.tab = "open"
+        self.search = search.clean(params.get("q", ""))
+        self.filters = {
+            name: value
+            for name in (*CHOICES, *TEXTS, *IDS)
+            if (given := params.get(name)) and (value := self._check(name, given))
+        }
+        # Priorities are in order in the index of what is unsolved alone.
+        self.orders = ORDERS if self.tab not in {"all", "mail"} else _without_next()
+        first = next(iter(self.orders))
+        self.order = params.get("order", first)
+        if self.order not in self.orders:
+            self.order = first
+        page = params.get("page", "1")
+        self.number = int(page) if page.isdecimal() and len(page) < 6 else 1
+
+    def _check(self, name: str, value: str) -> str:
+        """The value, or nothing where the filter knows no such value."""
+        if name in CHOICES:
+            good = value in CHOICES[name]
+        elif name in TEXTS:
+            good = len(value) <= TEXTS[name] and value.isprintable()
+        else:
+            words = ("me", "nobody") if name == "assignee" else ()
+            good = value in words or (value.isdecimal() and len(value) <= 15)
+        if not good:
+            self.nonsense.append(name)
+        return value if good else ""
+
+    @cached_property
+    def tickets(self) -> TicketQuerySet:
+        """What the tab, the filters and the search leave, in no order."""
+        tickets = in_tab(self.tab, self.agent).order_by()
+        for name, value in self.filters.items():
+            tickets = tickets.filter(self._condition(name, value))
+        if not self.search:
+            return tickets
+        # Tabs are the work at hand, however many tickets there ever were.
+        few = self.tab != "all" and count_up_to(tickets, FEW_ROWS) <= FEW_ROWS
+        return tickets.filter(search.matches(self.search, among_few=few))
+
+    def _condition(self, name: str, value: str) -> Q:
+        match name:
+            case "assignee":
+                known = {"me": self.agent.pk, "nobody": None}
+                return Q(assignee=known[value] if value in known else int(value))
+            case "age":
+                _, age, lookup = AGES[value]
+                return Q(**{f"created_at__{lookup}": timezone.now() - age})
+            case "tag":
+                return Q(pk__in=Ticket.tags.through.objects.filter(tag=int(value)).values("ticket"))
+            case "email":
+                return Q(email_status=value)
+            case "plan":
+                return Q(subscription_plan=value)
+            case "account":
+                return Q(user=value)
+        return Q(**{name: value})
+
+    @cached_property
+    def matches(self) -> list[tuple[Any, ...]] | None:
+        """What a search found, as (id, created_at, priority) in no order; None if it is too much.
+
+        Walking an index in the list's order until enough rows match is right for a common word
+        and reads the whole table for a rare one. So first the matches are taken, up to the limit.
+        """
+        if not self.search:
+            return None
+        found = self.tickets.values_list("pk", "created_at", "priority")[: COUNT_LIMIT + 1]
+        rows = list(found)
+        return rows if len(rows) <= COUNT_LIMIT else None
+
+    @cached_property
+    def count(self) -> int:
+        """How many there are; COUNT_LIMIT + 1 stands for any number above it."""
+        if self.matches is not None:
+            return len(self.matches)
+        return COUNT_LIMIT + 1 if self.search else count_up_to(self.tickets, COUNT_LIMIT)
+
+    @property
+    def is_counted(self) -> bool:
+        """Whether `count` is the number itself."""
+        return self.count <= COUNT_LIMIT
+
+    @property
+    def pages(self) -> int:
+        return max(1, -(-min(self.count, COUNT_LIMIT) // PER_PAGE))
+
+    @property
+    def page(self) -> int:
+        return min(max(1, self.number), self.pages)
+
+    def page_ids(self) -> list[Any]:
+        """Ids of the page's tickets in the list's order."""
+        start = (self.page - 1) * PER_PAGE
+        fields = ORDERS[self.order][1]
+        if self.matches is None:
+            ids = self.tickets.order_by(*fields).values_list("pk", flat=True)
+            return list(ids[start : start + PER_PAGE])
+        found = sorted(self.matches, key=lambda row: (row[1], row[0]))
+        if fields[0] == "-created_at":
+            found.reverse()
+        elif fields[0] == "-priority":
+            found.sort(key=lambda row: -row[2])
+        return [row[0] for row in found[start : start + PER_PAGE]]
+
+    def rows(self) -> list[Ticket]:
+        """The page's tickets with what a list shows, each with `opening`, its first characters."""
+        if not self.count:
+            return []
+        ids = self.page_ids()
+        found = (
+            Ticket.objects.filter(pk__in=ids)
+            .select_related("user", "assignee")
+            .prefetch_related("tags")
+            .annotate(opening=Left("message", OPENING_CHARACTERS))
+            .defer("message", "attempt_log")
+        )
+        by_id = {ticket.pk: ticket for ticket in found}
+        return [by_id[pk] for pk in ids if pk in by_id]
+
+    def tab_counts(self) -> dict[str, int]:
+        return {
+            name: count_up_to(in_tab(name, self.agent), TAB_COUNT_LIMIT)
+            for name in TABS
+            if name != "all"
+        }
+
+    def recent_choices(self) -> dict[str, list[str]]:
+        """Types and plans to choose from: those of the newest 500 tickets, and the ones chosen."""
+        recent = Ticket.objects.order_by("-created_at", "-id")
+        pairs = list(recent.values_list("type", "subscription_plan")[:RECENT_TICKETS])
+        chosen = {name: {self.filters[name]} for name in TEXTS if name in self.filters}
+        return {
+            "type": sorted({pair[0] for pair in pairs} | chosen.get("type", set())),
+            "plan": sorted({pair[1] for pair in pairs} | chosen.get("plan", set())),
+        }
+
+    def query_string(self, **changes: Any) -> str:
+        """The address's query with these changes; None takes a part away."""
+        parts = {"tab": self.tab, "q": self.search, **self.filters, "order": self.order} | changes
+        return urlencode({name: value for name, value in parts.items() if value not in (None, "")})
+
+    def neighbours(self, ticket: Ticket) -> tuple[Any, Any]:
+        """Ids of the tickets before and after this one in the queue; None at either end."""
+        fields = ORDERS[self.order][1]
+        backwards = tuple(field[1:] if field[0] == "-" else f"-{field}" for field in fields)
+        return self._first_beyond(ticket, backwards), self._first_beyond(ticket, fields)
+
+    def _first_beyond(self, ticket: Ticket, fields: tuple[str, ...]) -> Any:
+        beyond, equal = Q(), Q()
+        for field in fields:
+            name = field.removeprefix("-")
+            value, step = getattr(ticket, name), "lt" if field[0] == "-" else "gt"
+            beyond |= equal & Q(**{f"{name}__{step}": value})
+            equal &= Q(**{name: value})
+        # Says nothing new, but lets an index start at this row instead of at its end.
+        name, step = fields[0].removeprefix("-"), "lte" if fields[0][0] == "-" else "gte"
+        start = Q(**{f"{name}__{step}": getattr(ticket, name)})
+        following = self.tickets.filter(start & beyond).order_by(*fields)
+        return following.values_list("pk", flat=True).first()
+
+
+def _without_next() -> dict[str, tuple[str, tuple[str, ...]]]:
+    return {name: order for name, order in ORDERS.items() if name != "next"}

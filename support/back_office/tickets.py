@@ -1,0 +1,238 @@
+"""Tickets in the back-office: the queue, the ticket's page, and where their forms go."""
+
+from collections.abc import Callable
+from functools import partial, wraps
+from typing import Any, TypeAlias
+from urllib.parse import quote
+
+from django.contrib import admin
+from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib.contenttypes.models import ContentType
+from django.core.exceptions import PermissionDenied
+from django.http import (
+    Http404,
+    HttpRequest,
+    HttpResponse,
+    HttpResponseBase,
+    HttpResponseNotAllowed,
+    HttpResponseRedirect,
+    QueryDict,
+    StreamingHttpResponse,
+)
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils import timezone
+from unfold.admin import ModelAdmin
+
+from ctxfy_support.ids import parse_id
+from support.back_office import acts
+from support.back_office.agents import get_agent, list_agents
+from support.back_office.export import export
+from support.back_office.page import make_context
+from support.back_office.queue import CHOICES, PER_PAGE, Queue
+from support.back_office.tabs import COUNT_LIMIT, TAB_COUNT_LIMIT, TABS
+from support.models import SavedView, Tag, Ticket, TicketState
+from support.saved_views import MOST_VIEWS
+from support.triage import Priority
+
+LIST = "admin:support_ticket_changelist"
+PAGE = "admin:support_ticket_change"
+
+View: TypeAlias = Callable[..., HttpResponseBase]
+# What an act returns: the context of a page that asks something first, or None when it is done.
+Act = Callable[[HttpRequest, Ticket], dict[str, Any] | None]
+
+
+def allow(permission: str, *methods: str) -> Callable[[View], View]:
+    """Keep a view to these methods and to those who have `support.<permission>_ticket`."""
+
+    def decorate(view: View) -> View:
+        @wraps(view)
+        def guarded(request: HttpRequest, *args: object, **kwargs: object) -> HttpResponseBase:
+            if not request.user.has_perm(f"support.{permission}_ticket"):
+                raise PermissionDenied
+            if request.method not in methods:
+                return HttpResponseNotAllowed(methods)
+            return view(request, *args, **kwargs)
+
+        return guarded
+
+    return decorate
+
+
+# --- Pages ---------------------------------------------------------------------------------------
+
+
+@allow("view", "GET", "HEAD")
+def show_queue(request: HttpRequest) -> HttpResponse:
+    agent = get_agent(request)
+    queue = Queue(agent, request.GET)
+    context = {
+        **admin.site.each_context(request),
+        "title": "Tickets",
+        "queue": queue,
+        "rows": queue.rows(),
+        "tabs": TABS,
+        "tab_counts": queue.tab_counts(),
+        "tab_limit": TAB_COUNT_LIMIT,
+        "count_limit": COUNT_LIMIT,
+        "choices": CHOICES,
+        "recent": queue.recent_choices(),
+        "agents": list_agents(),
+        "all_tags": Tag.objects.all()[:100],
+        "states": TicketState.choices,
+        "priorities": Priority.choices,
+        "views": SavedView.objects.visible_to(agent)[:MOST_VIEWS],
+        "can_change": agent.has_perm("support.change_ticket"),
+        "can_export": agent.has_perm("support.export_ticket"),
+        "can_share": agent.has_perm("support.add_savedview"),
+        "is_fullwidth": "1",
+    }
+    return TemplateResponse(request, "admin/support/ticket/queue.html", context)
+
+
+@allow("view", "GET", "HEAD")
+def show_ticket(request: HttpRequest, object_id: str) -> HttpResponse:
+    """The ticket's page. Nothing is posted here: every act has an address of its own."""
+    return _show(request, get_ticket(object_id), request.GET.get("queue", ""))
+
+
+def _show(request: HttpRequest, ticket: Ticket, queue: str, **extra: Any) -> TemplateResponse:
+    context = {
+        **admin.site.each_context(request),
+        "title": "Ticket",
+        "can_change": request.user.has_perm("support.change_ticket"),
+        "can_reply": request.user.has_perm("support.reply_ticket"),
+        "is_fullwidth": "1",
+        **make_context(get_agent(request), ticket, queue, **extra),
+    }
+    return TemplateResponse(request, "admin/support/ticket/page.html", context)
+
+
+def get_ticket(object_id: str) -> Ticket:
+    """The ticket with this id as its page shows it; raise Http404 where there is none."""
+    ticket_id = parse_id(object_id)
+    tickets = Ticket.objects.select_related("user", "assignee").prefetch_related("tags")
+    ticket = tickets.filter(pk=ticket_id).first() if ticket_id else None
+    if ticket is None:
+        raise Http404
+    return ticket
+
+
+# --- Acts ----------------------------------------------------------------------------------------
+
+
+def act_on(request: HttpRequest, object_id: str, act: Act) -> HttpResponse:
+    """Do it and go back to the page; where the act asks something first, show that."""
+    ticket = get_ticket(object_id)
+    queue = request.POST.get("queue", "")
+    question = act(request, ticket)
+    if question is not None:
+        return _show(request, get_ticket(object_id), queue, **question)
+    if request.POST.get("next") == "list":
+        return to_queue(request)
+    return HttpResponseRedirect(f"{reverse(PAGE, args=[ticket.pk])}?queue={quote(queue)}")
+
+
+def to_queue(request: HttpRequest) -> HttpResponseRedirect:
+    """Back to the list that the form came from."""
+    query = QueryDict(request.POST.get("queue", "")).urlencode()
+    return HttpResponseRedirect(f"{reverse(LIST)}?{query}")
+
+
+@allow("change", "POST")
+def change_many(request: HttpRequest) -> HttpResponse:
+    ids = [parse_id(text) for text in request.POST.getlist("tickets")[:PER_PAGE]]
+    acts.bulk(request, Ticket.objects.filter(pk__in=[pk for pk in ids if pk]))
+    return to_queue(request)
+
+
+@allow("export", "POST")
+def export_queue(request: HttpRequest) -> StreamingHttpResponse:
+    """The list's tickets as CSV; `X-Ticket-Count` lets the page show how far it is."""
+    agent = get_agent(request)
+    queue = Queue(agent, QueryDict(request.POST.get("queue", "")))
+    count = str(queue.count) if queue.is_counted else f"more than {COUNT_LIMIT}"
+    LogEntry.objects.create(
+        user_id=agent.pk,
+        content_type=ContentType.objects.get_for_model(Ticket),
+        object_repr=f"{count} tickets",
+        action_flag=CHANGE,
+        change_message=f"Exported: {queue.query_string()}"[:2000],
+    )
+    response = StreamingHttpResponse(export(queue, agent), content_type="text/csv; charset=utf-8")
+    name = f"tickets-{timezone.now():%Y-%m-%d-%H%M}.csv"
+    response["Content-Disposition"] = f'attachment; filename="{name}"'
+    response["X-Ticket-Count"] = str(queue.count) if queue.is_counted else ""
+    return response
+
+
+@allow("view", "POST")
+def save_view(request: HttpRequest) -> HttpResponse:
+    acts.save_view(request)
+    return to_queue(request)
+
+
+@allow("view", "POST")
+def remove_view(request: HttpRequest, view_id: int) -> HttpResponse:
+    acts.remove_view(request, view_id)
+    return to_queue(request)
+
+
+# --- The admin's part ----------------------------------------------------------------------------
+
+# Address -> what it does, and the permission that it needs.
+ACTS: dict[str, tuple[Act, str]] = {
+    "claim": (acts.claim, "change"),
+    "release": (acts.release, "change"),
+    "triage": (acts.triage, "change"),
+    "note": (acts.note, "change"),
+    "reply": (acts.reply, "reply"),
+    "resend": (acts.resend, "change"),
+}
+
+
+@admin.register(Ticket)
+class TicketAdmin(ModelAdmin):
+    """Nobody adds, deletes or rewrites a ticket here; agents move triage, and answer."""
+
+    def get_urls(self) -> list[URLPattern]:
+        def place(route: str, view: View, name: str) -> URLPattern:
+            checked: View = self.admin_site.admin_view(view)
+            return path(route, checked, name=f"support_ticket_{name}")
+
+        return [
+            place("bulk/", change_many, "bulk"),
+            place("export/", export_queue, "export"),
+            place("views/", save_view, "save_view"),
+            place("views/<int:view_id>/remove/", remove_view, "remove_view"),
+            *(
+                place(
+                    f"<str:object_id>/{name}/",
+                    allow(permission, "POST")(partial(act_on, act=act)),
+                    name,
+                )
+                for name, (act, permission) in ACTS.items()
+            ),
+            *super().get_urls(),
+        ]
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Ticket | None = None) -> bool:
+        return False
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponseBase:
+        return show_queue(request)
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponseBase:
+        return show_ticket(request, object_id)

@@ -1,0 +1,137 @@
+"""From a leased row to its outcome: one attempt, then one statement that records it."""
+
+import logging
+import threading
+import time
+from datetime import datetime
+
+from django.conf import settings
+from django.db import Error as DatabaseFailure
+from django.db import connection
+from django.utils import timezone
+
+from support.delivery.breaker import UNREACHABLE_CODES, breaker
+from support.delivery.composing import compose
+from support.delivery.monitoring import count_attempt
+from support.delivery.transport import pool
+from support.failures import Failure, FailureKind
+from support.mailboxes import is_mail_configured
+from support.models import Ticket, outboxes
+from support.outbox import AttemptEntry, OutboxMessage, OutboxQuerySet
+
+logger = logging.getLogger(__name__)
+
+DATABASE_AWAY = Failure(FailureKind.TRANSIENT, "database", "The database did not answer")
+
+
+def attempt(row: OutboxMessage) -> Failure | None:
+    """Send a row that the caller holds; None if its mail was accepted. Never raises.
+
+    If the outcome cannot be recorded (the database went away, the lease was lost), the row stays
+    as it is and is sent again once its lease is over: a copy with the same Message-ID.
+    """
+    started_at, started = timezone.now(), time.monotonic()
+    failure = None
+    try:
+        pool.send(compose(row))
+    except DatabaseFailure:
+        # While the mail was written: not an attempt. The row comes back when its lease ends.
+        logger.exception("Mail %s could not be read from the database", row.pk)
+        return DATABASE_AWAY
+    except Exception as exc:
+        failure = row.classify(exc)
+        if failure.code == "unexpected":
+            logger.exception("Sending %s failed in an unexpected way", row.pk)
+    took = time.monotonic() - started
+    count_attempt(failure)
+    try:
+        _record(row, failure, started_at, took)
+        if breaker.report(failure, seconds=took, to_support=isinstance(row, Ticket)):
+            for rows in outboxes():
+                rows.wake(f"{FailureKind.TRANSIENT} {code}:" for code in UNREACHABLE_CODES)
+    except DatabaseFailure:
+        logger.exception("What became of %s could not be recorded", row.pk)
+    return failure
+
+
+def _record(row: OutboxMessage, failure: Failure | None, started_at: datetime, took: float) -> None:
+    """Mark the row while its lease is ours, and log one line."""
+    entry: AttemptEntry = {
+        "at": started_at.isoformat(timespec="milliseconds"),
+        "ms": round(took * 1000),
+        "outcome": "failed" if failure else "sent",
+        "kind": failure.kind if failure else "",
+        "code": failure.code if failure else "",
+        "text": failure.text if failure else "",
+    }
+    marked = row.mark_failure(failure, entry) if failure else row.mark_sent(entry)
+    if not marked:
+        logger.warning("Mail %s: the attempt ended after its lease and is not recorded", row.pk)
+    elif failure is None:
+        logger.info("Mail %s was accepted", row.pk)
+    else:
+        level = logging.ERROR if failure.kind is FailureKind.MESSAGE else logging.WARNING
+        logger.log(level, "Mail %s was not accepted: %s", row.pk, failure)
+
+
+def claim_next(rows: OutboxQuerySet[OutboxMessage] | None = None) -> OutboxMessage | None:
+    """Lease the row (of `rows`, else of any outbox) whose time came first; None if none is due."""
+    for queue in outboxes() if rows is None else (rows,):
+        if row := queue.due().order_by("next_attempt_at").claim():
+            return row
+    return None
+
+
+def attempt_next(
+    rows: OutboxQuerySet[OutboxMessage] | None = None,
+) -> tuple[OutboxMessage, Failure | None] | None:
+    """Claim the row (of `rows`) whose time came first and try it; None if there is none to try.
+
+    While the channel is down, only the caller that gets the probe tries a row.
+    """
+    down = breaker.is_down()
+    if down and not breaker.is_probe_due():
+        return None
+    row = claim_next(rows)
+    if row is None:
+        return None
+    if down and not breaker.take_probe():
+        row.release()
+        return None
+    return row, attempt(row)
+
+
+def sends_inline() -> bool:
+    """Whether a request should send its own mail: so it is set, and there is hope."""
+    return _is_inline() and not breaker.is_down()
+
+
+def probe_in_background() -> None:
+    """Find out, at no request's cost, whether a channel that is down is back."""
+    if not _is_inline() or not breaker.is_down() or not breaker.is_probe_due():
+        return
+    try:
+        threading.Thread(target=_probe, daemon=True).start()
+    except RuntimeError:
+        logger.exception("No thread for a probe")
+
+
+def _is_inline() -> bool:
+    return is_mail_configured() and settings.SUPPORT_EMAIL_DELIVERY == "inline"
+
+
+def _probe() -> None:
+    try:
+        attempt_next()
+    except DatabaseFailure:
+        logger.exception("The channel could not be probed")
+    finally:
+        connection.close()
+
+
+def attempt_within(rows: OutboxQuerySet[OutboxMessage], seconds: float) -> int:
+    """Try those of the rows that are due, for about so long; return how many were sent."""
+    sent, end = 0, time.monotonic() + seconds
+    while time.monotonic() < end and (tried := attempt_next(rows)):
+        sent += tried[1] is None
+    return sent

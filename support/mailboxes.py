@@ -1,0 +1,43 @@
+"""What a mailbox is, and whether there is a way to mail anything; knows settings and no table."""
+
+import idna
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
+
+INVALID_EMAIL = "Invalid email format"
+
+
+def is_mail_configured() -> bool:
+    """Whether there is a way to mail a ticket; without one it is only stored."""
+    credentials = {
+        "sendgrid": bool(settings.ANYMAIL["SENDGRID_API_KEY"]),
+        "google": bool(settings.EMAIL_HOST_USER and settings.EMAIL_HOST_PASSWORD),
+        "console": True,
+    }
+    return bool(settings.SUPPORT_EMAIL) and credentials[settings.SUPPORT_EMAIL_SENDER]
+
+
+def find_mailbox(value: str) -> str | None:
+    """This one mailbox as every mail can carry it, its domain in ASCII; None if it is not one.
+
+    Django's validator lets domains through that IDNA cannot encode, and local parts that a mail
+    reader would take for an encoded word.
+    """
+    local, _, domain = value.rpartition("@")
+    try:
+        validate_email(value)
+        if not domain.isascii():
+            domain = idna.encode(domain, uts46=True).decode()
+    except (ValidationError, idna.IDNAError):
+        return None
+    if not (local.isascii() and local.isprintable()) or "=?" in local:
+        return None
+    if local.startswith('"') and (local == '""' or set(local) & set("@<>")):
+        return None  # Valid by the letter; some reader would see another mailbox in it.
+    return f"{local}@{domain}"
+
+
+def is_email_address(value: str) -> bool:
+    """Whether this is one mailbox, as `user@host`."""
+    return find_mailbox(value) is not None

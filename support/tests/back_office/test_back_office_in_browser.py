@@ -1,0 +1,239 @@
+"""A day of an agent, in a real browser: every page works by itself and harms nobody."""
+
+import csv
+import re
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.urls import reverse
+
+from accounts.tests.factories import APIKeyFactory, PlanFactory, UserFactory
+from ctxfy_support.tests.browser import find_violations
+from support.delivery.composing import compose
+from support.models import CannedReply, Reply, Ticket
+from support.tests.factories import TicketFactory, make_staff
+from support.tests.payloads import PAYLOADS
+
+pytestmark = pytest.mark.timeout(240)
+
+PASSWORD = "correct horse battery"
+# Seconds each, and the pages are the same whatever the database is.
+on_sqlite = pytest.mark.skipif(connection.vendor != "sqlite", reason="looked at on SQLite")
+
+
+@pytest.fixture
+def bea(transactional_db, django_db_serialized_rollback):
+    agent = make_staff("Agents", "bea")
+    agent.set_password(PASSWORD)
+    agent.save()
+    return agent
+
+
+@pytest.fixture
+def browse(bea, open_page):
+    """`open_page`, for tests that look into the database too.
+
+    While a browser's event loop runs, Django has another connection: the test's rows are given
+    back to the one before it, so `bea` comes first, and nobody else would close this one.
+    """
+    yield open_page
+    connection.close()
+
+
+def assert_good(page):
+    """No serious finding of axe, and nothing wider than the screen."""
+    assert find_violations(page) == []
+    wider = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+    assert page.evaluate(wider) <= 0
+
+
+def log_in(browse, server, name="bea", **options):
+    page = browse(f"{server.url}/admin/", **options)
+    page.get_by_label("Username").fill(name)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Log in").click()
+    page.wait_for_url("**/admin/")
+    return page
+
+
+def see(page, text):
+    page.get_by_text(text).first.wait_for()
+
+
+def test_gets_an_agent_through_the_day(bea, service, smtp_server, browse):
+    failed = TicketFactory(message="Key rotation\n\nHow?", email_status="failed", priority=4)
+    ticket = TicketFactory(message="Charged twice\n\nIn October.", email_status="sent")
+    CannedReply.objects.create(name="Refund", text="Hello {{ account }}, the refund is on its way.")
+    server = service(**smtp_server.env)
+
+    page = log_in(browse, server)
+    assert_good(page)
+    page.get_by_role("link", name="2 Open").click()
+    page.wait_for_url("**/support/ticket/?tab=open")
+    page.wait_for_load_state()
+
+    page.keyboard.press("j")
+    page.keyboard.press("j")
+    assert_good(page)
+    page.keyboard.press("Enter")
+    see(page, "In October.")
+    assert_good(page)
+
+    page.keyboard.press("c")
+    see(page, "You have this ticket")
+    page.keyboard.press("n")
+    page.get_by_placeholder("Only colleagues see it.").fill("Finance confirms it.")
+    page.get_by_role("button", name="Keep note").click()
+    see(page, "Finance confirms it.")
+
+    page.keyboard.press("r")
+    page.get_by_label("Insert a canned reply").select_option("Refund")
+    page.get_by_role("button", name="Send answer").click()
+    see(page, "Your answer went to ada@example.com")
+    assert len(smtp_server.messages) == 1
+    assert "the refund is on its way" in Reply.objects.get().text
+
+    page.get_by_label("State").select_option("solved")
+    page.get_by_role("button", name="Save").click()
+    see(page, "Saved.")
+    assert_good(page)
+    ticket.refresh_from_db()
+    assert (ticket.state, ticket.assignee) == ("solved", bea)
+
+    page.get_by_role("link", name="Back to the queue").click()
+    page.get_by_role("link", name="Key rotation").click()
+    page.get_by_role("button", name="Send the mail now").click()
+    see(page, "The mail provider accepted it.")
+    failed.refresh_from_db()
+    assert failed.email_status == "sent"
+
+    page.goto(f"{server.url}/admin/support/ticket/?tab=all")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Export").click()
+    see(page, "2 of 2 tickets, done")
+    rows = list(csv.DictReader(download.value.path().read_text().splitlines(keepends=True)))
+    assert {row["id"] for row in rows} == {str(failed.pk), str(ticket.pk)}
+    page.get_by_role("button", name="Close").click()
+
+    page.get_by_text("bea@example.com").click()
+    page.get_by_role("button", name="Log out").click()
+    page.goto(f"{server.url}/admin/support/ticket/")
+    assert "/admin/login/" in page.url
+
+
+def test_asks_before_a_second_claim(bea, service, browse):
+    colleague = make_staff("Agents", "cem")
+    TicketFactory(assignee=colleague, email_status="sent")
+    page = log_in(browse, service())
+    page.goto(page.url + "support/ticket/")
+    page.get_by_role("link", name="Charged twice in October.").click()
+    page.get_by_role("button", name="I take this").click()
+    see(page, "Take it over only if you have agreed")
+    assert_good(page)
+    page.get_by_role("button", name="Take it over").click()
+    see(page, "You have this ticket")
+
+
+def test_changes_what_is_ticked(bea, service, browse):
+    TicketFactory.create_batch(3, email_status="sent")
+    page = log_in(browse, service())
+    page.goto(page.url + "support/ticket/")
+    page.get_by_label("Tick every ticket").check()
+    page.get_by_label("Set the priority").select_option("High")
+    page.get_by_label("Add tags").fill("outage")
+    assert_good(page)
+    page.get_by_role("button", name="Apply").click()
+    see(page, "3 of 3 changed.")
+    assert Ticket.objects.filter(priority=3, tags__name="outage").count() == 3
+
+
+def test_saves_a_view(bea, service, browse):
+    TicketFactory(type="technical", email_status="sent")
+    page = log_in(browse, service())
+    page.goto(page.url + "support/ticket/")
+    page.get_by_label("Type", exact=True).select_option("technical")
+    page.wait_for_url("**type=technical**")
+    page.locator("summary", has_text="Views").click()
+    page.get_by_label("Save these filters as").fill("Technical")
+    page.get_by_role("button", name="Save").click()
+    page.locator("summary", has_text="Views").click()
+    page.get_by_role("link", name="Technical", exact=True).click()
+    page.wait_for_url("**type=technical**")
+
+
+@on_sqlite
+@pytest.mark.parametrize(("theme", "width"), [("light", 1280), ("dark", 375)])
+def test_is_readable_for_everybody(bea, service, browse, theme, width):
+    ticket = TicketFactory(email_status="failed", last_error="message 554: refused")
+    ticket.add_note(bea, "A note")
+    Reply.objects.create(ticket=ticket, to="a@x.example", text="x", email_status="failed")
+    APIKeyFactory(user=ticket.user)
+    bea.is_superuser = True
+    bea.save()
+    page = log_in(browse, service(), theme=theme, width=width)
+    assert_good(page)
+    models = ["accounts_user", "accounts_plan", "accounts_apikey", "auth_group"]
+    models += ["support_cannedreply", "support_tag", "support_savedview"]
+    names = [f"{model}_{kind}" for model in models for kind in ("changelist", "add")]
+    paths = [reverse(f"admin:{name}") for name in names]
+    paths += [reverse("admin:support_ticket_changelist") + "?tab=all", "/admin/password_change/"]
+    paths += [reverse("admin:support_ticket_change", args=[ticket.pk])]
+    paths += [reverse("admin:axes_accessattempt_changelist")]
+    origin = page.url.removesuffix("/admin/")
+    for path in paths:
+        page.goto(origin + path)
+        assert_good(page)
+
+
+@on_sqlite
+def test_shows_a_readable_lockout(bea, service, browse):
+    page = browse(f"{service().url}/admin/login/", may_fail="/admin/login/")
+    for _ in range(5):
+        page.get_by_label("Username").fill("bea")
+        page.get_by_label("Password").fill("wrong")
+        page.get_by_role("button", name="Log in").click()
+    see(page, "Too many wrong passwords")
+    assert_good(page)
+
+
+@on_sqlite
+def test_runs_no_script_that_came_through_the_api(bea, service, smtp_server, browse):
+    PlanFactory(slug="flood", requests_per_minute=1_000)
+    key = APIKeyFactory(user=UserFactory(plan_id="flood"))
+    client = Client(HTTP_AUTHORIZATION=f"Bearer {key.secret}")
+    for payload in PAYLOADS:
+        ticket = {
+            "type": payload[:64],
+            "reply_address": payload.replace("@", ""),
+            "message": payload,
+        }
+        answer = client.post("/v1/support/tickets", ticket, content_type="application/json")
+        assert answer.status_code == 201, payload
+    page = log_in(browse, service(**smtp_server.env))
+    page.on("dialog", lambda dialog: pytest.fail(f"a script ran: {dialog.message}"))
+    origin = page.url.removesuffix("/admin/")
+    tickets = list(Ticket.objects.all())
+    urls = [reverse("admin:support_ticket_change", args=[ticket.pk]) for ticket in tickets]
+    lists = [reverse("admin:support_ticket_changelist") + f"?tab={tab}" for tab in ("all", "open")]
+    for url in ["/admin/", *lists, *urls]:
+        page.goto(origin + url)
+        assert page.evaluate("window.pwned") is None, url
+    page.goto(origin + lists[0])
+    assert page.locator("[data-row]").count() == len(PAYLOADS)
+    for ticket in tickets:
+        page.set_content(compose(ticket).alternatives[0][0])
+        assert page.evaluate("window.pwned") is None
+        assert page.locator("script, img, svg, iframe, object, form").count() == 0
+
+
+def test_arms_no_cell_of_the_export(bea):
+    for payload in PAYLOADS:
+        TicketFactory(message=payload, type=payload[:64])
+    client = Client()
+    client.force_login(bea)
+    answer = client.post(reverse("admin:support_ticket_export"), {"queue": "tab=all"})
+    rows = csv.DictReader(answer.getvalue().decode().splitlines(keepends=True))
+    for row in rows:
+        for cell in row.values():
+            assert not re.match(r"\s*[=+@\t\r]|-\D", cell), cell
