@@ -1,6 +1,7 @@
 """What every answer to an authenticated request has beside its content."""
 
 from collections.abc import Callable
+from http import HTTPStatus
 
 from django.http import HttpRequest, HttpResponse
 
@@ -9,7 +10,7 @@ from accounts.throttling import RateLimit
 
 
 class AccountMiddleware:
-    """Adds the rate limit's headers, and notes the key's use once the answer is on its way."""
+    """Adds the rate limit's headers, and notes that the key was used."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -22,8 +23,6 @@ class AccountMiddleware:
             response["X-RateLimit-Remaining"] = str(state.remaining)
             response["X-RateLimit-Reset"] = str(state.resets_at)
         key: APIKey | None = getattr(request, "api_key", None)
-        if key and not key.is_use_recorded():
-            # Runs when the server closes the response, which it has sent by then; what it raises
-            # (the database is away) goes nowhere.
-            response._resource_closers.append(key.record_use)  # type: ignore[attr-defined]  # noqa: SLF001
+        if key and response.status_code < HTTPStatus.INTERNAL_SERVER_ERROR:
+            key.note_use()
         return response

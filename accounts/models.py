@@ -1,10 +1,12 @@
 """Who is asking: an account with its plan and token balance, and the API keys it holds."""
 
+import contextlib
 from datetime import UTC, timedelta
 from typing import Any, TypeVar
 from uuid import UUID
 
 from django.contrib.auth.models import AbstractUser
+from django.db import Error as DatabaseFailure
 from django.db import connection, models
 from django.db.models import Q
 from django.utils import timezone
@@ -134,16 +136,17 @@ class APIKey(models.Model):
     def __str__(self) -> str:
         return f"{self.key_prefix}…" + (f" ({self.name})" if self.name else "")
 
-    def is_use_recorded(self) -> bool:
-        """Whether `last_used_at` is fresh enough to leave the row alone."""
-        last = self.last_used_at
-        return last is not None and timezone.now() - last < USE_RECORDED_EVERY
+    def note_use(self) -> None:
+        """Note that the key was used, unless somebody did within the last minute.
 
-    def record_use(self) -> None:
-        """Note that the key was used; whoever else noted it within the last minute is enough."""
+        A database that has just gone away costs nobody their answer.
+        """
         now = timezone.now()
+        if self.last_used_at is not None and now - self.last_used_at < USE_RECORDED_EVERY:
+            return
         stale = Q(last_used_at=None) | Q(last_used_at__lte=now - USE_RECORDED_EVERY)
-        APIKey.objects.filter(stale, pk=self.pk).update(last_used_at=now)
+        with contextlib.suppress(DatabaseFailure):
+            APIKey.objects.filter(stale, pk=self.pk).update(last_used_at=now)
 
     def revoke(self) -> None:
         """Stop the key, finally; revoking it again keeps the first time."""

@@ -1,6 +1,7 @@
 """Every setting, read from the environment (README, "Settings"); the same file serves tests."""
 
 import sys
+import warnings
 from datetime import timedelta
 from pathlib import Path
 
@@ -35,8 +36,8 @@ INSTALLED_APPS = [
     "ctxfy_support",
     "accounts",
     "support",
-    "unfold",  # Before the admin, whose templates it replaces.
-    "django.contrib.admin",
+    "unfold.apps.BasicAppConfig",  # Before the admin, whose templates it replaces.
+    "ctxfy_support.admin_site.BackOfficeConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -86,19 +87,14 @@ USE_I18N = False
 USE_TZ = True
 
 STATIC_URL = "static/"
-# Works without `collectstatic`; with it, files are compressed and cached for ever.
-static_root = BASE_DIR / "staticfiles"
-static_collected = (static_root / "staticfiles.json").is_file() or "collectstatic" in sys.argv
-STATIC_ROOT = static_root if static_collected else None
-WHITENOISE_USE_FINDERS = not static_collected
+STATIC_ROOT = BASE_DIR / "staticfiles"
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
-    "staticfiles": {
-        "BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"
-        if static_collected
-        else "django.contrib.staticfiles.storage.StaticFilesStorage"
-    },
+    "staticfiles": {"BACKEND": "ctxfy_support.static_files.StaticFilesStorage"},
 }
+# Without `collectstatic` files are served from where they are, and there is no such directory.
+WHITENOISE_USE_FINDERS = not (STATIC_ROOT / "staticfiles.json").is_file()
+warnings.filterwarnings("ignore", "No directory at", UserWarning)
 
 # --- Database ------------------------------------------------------------------------------------
 
