@@ -1,7 +1,5 @@
 """`Authorization: Bearer <api_key>`: one query, and one answer for every key that does not work."""
 
-from typing import Any
-
 from rest_framework.authentication import BaseAuthentication, get_authorization_header
 from rest_framework.exceptions import AuthenticationFailed, Throttled
 from rest_framework.request import Request
@@ -39,6 +37,6 @@ class APIKeyAuthentication(BaseAuthentication):
         request._request.api_key = key  # type: ignore[attr-defined]  # noqa: SLF001
         return key.user, key
 
-    def authenticate_header(self, request: Any) -> str:
+    def authenticate_header(self, request: Request) -> str:
         """The `WWW-Authenticate` challenge of the 401 (RFC 6750, section 3)."""
         return "Bearer" if find_token(request) is None else 'Bearer error="invalid_token"'

@@ -1,7 +1,6 @@
 """Who is guessing a password: the name and the address that django-axes counts failures for."""
 
 from ipaddress import ip_address
-from typing import Any
 
 from django.http import HttpRequest
 
@@ -10,7 +9,7 @@ from ctxfy_support.client_address import get_client_address
 LONGEST_NAME = 150
 
 
-def find_name(request: HttpRequest, credentials: dict[str, Any] | None = None) -> str:
+def find_name(request: HttpRequest, credentials: dict[str, str] | None = None) -> str:
     """The name tried, cut to what the table takes; empty if there is none."""
     name = (credentials or request.POST).get("username") or ""
     return str(name).replace("\0", "")[:LONGEST_NAME]

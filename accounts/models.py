@@ -1,8 +1,8 @@
 """Who is asking: an account with its plan and token balance, and the API keys it holds."""
 
 import contextlib
-from datetime import UTC, timedelta
-from typing import Any, TypeVar
+from datetime import UTC, datetime, timedelta
+from typing import TypeVar
 from uuid import UUID
 
 from django.contrib.auth.models import AbstractUser
@@ -54,7 +54,7 @@ WHERE k.digest = %s AND k.revoked_at IS NULL AND u.is_active
 """
 
 
-def load(model: type[M], **values: Any) -> M:
+def load(model: type[M], **values: object) -> M:
     """An instance as if read from the database, the columns without a value deferred."""
     names = [field.attname for field in model._meta.concrete_fields if field.attname in values]
     return model.from_db(connection.alias, names, [values[name] for name in names])
@@ -99,14 +99,17 @@ class APIKeyQuerySet(models.QuerySet["APIKey"]):
         key.user.plan = load(Plan, slug=plan, requests_per_minute=limit)
         return key
 
-    def issue(self, user: User, **fields: Any) -> tuple["APIKey", str]:
+    def issue(
+        self, user: User, *, name: str = "", expiration_date: datetime | None = None
+    ) -> tuple["APIKey", str]:
         """Create a key; return it with its secret, which is kept nowhere."""
         secret = api_keys.generate()
         key = self.create(
             user=user,
             digest=api_keys.digest(secret),
             key_prefix=secret[: api_keys.SHOWN_CHARACTERS],
-            **fields,
+            name=name,
+            expiration_date=expiration_date,
         )
         return key, secret
 

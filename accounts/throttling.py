@@ -1,7 +1,6 @@
 """The rate limit of an account's plan: exact whoever counts at once, in one statement."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from django.db import connection
 from rest_framework.request import Request
@@ -54,7 +53,7 @@ def count_request(user_id: int, limit: int) -> tuple[bool, RateLimit]:
 class PlanThrottle(BaseThrottle):
     """DRF's throttle by the plan of `request.user`; the headers are the middleware's."""
 
-    def allow_request(self, request: Request, view: Any) -> bool:
+    def allow_request(self, request: Request, view: object) -> bool:
         user = request.user
         if user.pk is None or user.is_anonymous:
             return True  # The 401 that is on its way names no account to count against.

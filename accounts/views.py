@@ -1,7 +1,5 @@
 """/v1/api-keys."""
 
-from typing import Any
-
 from django.db.models import QuerySet
 from django.http import Http404
 from rest_framework import mixins, status, viewsets
@@ -26,7 +24,7 @@ class APIKeyViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[APIKey]):
         keys = APIKey.objects.filter(user=self.request.user.pk)
         return keys.order_by("-created_at", "-id")
 
-    def create(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+    def create(self, request: Request, *args: object, **kwargs: object) -> Response:
         serializer = NewAPIKeySerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         key, secret = APIKey.objects.issue(
@@ -37,7 +35,7 @@ class APIKeyViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[APIKey]):
         body = APIKeySerializer(key).data | {"api_key": secret}
         return Response(body, status.HTTP_201_CREATED)
 
-    def destroy(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+    def destroy(self, request: Request, *args: object, **kwargs: object) -> Response:
         """Revoke; once more is as good as once. Somebody else's key is an unknown one."""
         key_id = parse_id(self.kwargs["pk"])
         key = key_id and self.get_queryset().filter(pk=key_id).first()

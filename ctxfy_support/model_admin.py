@@ -23,7 +23,7 @@ class ModelAdmin(UnfoldModelAdmin):
         return field in own and bool(super().lookup_allowed(lookup, value, request))
 
     def changelist_view(
-        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+        self, request: HttpRequest, extra_context: dict[str, object] | None = None
     ) -> HttpResponse:
         if "%00" in request.META.get("QUERY_STRING", ""):
             messages.error(request, "That filter makes no sense.")

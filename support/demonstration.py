@@ -6,6 +6,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from django.contrib.auth.models import AbstractUser
+
 TEXTS = tomllib.loads((Path(__file__).parent / "demonstration.toml").read_text(encoding="utf-8"))
 TEMPORARY = {
     "ms": 120,
@@ -27,7 +29,9 @@ ACCEPTED = {"outcome": "sent", "kind": "", "code": "", "text": ""}
 class Story:
     """One made-up ticket: its columns, and what agents did to it."""
 
-    def __init__(self, dice: random.Random, account: Any, agents: list[Any], now: datetime) -> None:
+    def __init__(
+        self, dice: random.Random, account: Any, agents: list[AbstractUser], now: datetime
+    ) -> None:
         self.dice, self.account, self.now = dice, account, now
         # More of them are recent, so that every age has some.
         self.created_at = now - timedelta(days=45) * dice.random() ** 1.7 - timedelta(minutes=3)
@@ -55,7 +59,7 @@ class Story:
         age: timedelta = self.now - self.created_at
         return min(0.97, 0.3 + age / timedelta(days=4))
 
-    def mail(self) -> dict[str, Any]:
+    def mail(self) -> dict[str, object]:
         """What became of its mail; never `pending`, which a worker would send."""
         first = self.created_at.isoformat(timespec="milliseconds")
         fate = self.dice.random()

@@ -9,7 +9,7 @@ import random
 import uuid
 from collections.abc import Iterable
 from datetime import timedelta
-from typing import Any, Self, TypedDict, TypeVar
+from typing import Self, TypedDict, TypeVar
 
 from django.conf import settings
 from django.db import connection, models, transaction
@@ -216,7 +216,7 @@ class OutboxMessage(models.Model):
         since = self.retrying_since or now
         if failure.kind is FailureKind.CHANNEL:
             # Due at once, behind the others: the breaker holds all rows until a probe goes through.
-            changes: dict[str, Any] = {"next_attempt_at": Now(), "retrying_since": None}
+            changes: dict[str, object] = {"next_attempt_at": Now(), "retrying_since": None}
         elif failure.kind is FailureKind.MESSAGE or now - since >= GIVE_UP_AFTER:
             changes = {"email_status": EmailStatus.FAILED, "attempts": self.attempts + 1}
         else:
@@ -228,7 +228,7 @@ class OutboxMessage(models.Model):
         changes = {"email_status": EmailStatus.PENDING} | changes
         return self._mark(entry, last_error=str(failure), **changes)
 
-    def _mark(self, entry: AttemptEntry, **changes: Any) -> bool:
+    def _mark(self, entry: AttemptEntry, **changes: object) -> bool:
         changes |= {
             "attempt_log": [*self.attempt_log, entry][-ATTEMPTS_KEPT:],
             "leased_until": None,

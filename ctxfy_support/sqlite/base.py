@@ -34,5 +34,6 @@ class CursorInTurn(base.SQLiteCursorWrapper):
 class DatabaseWrapper(base.DatabaseWrapper):
     """Makes such cursors."""
 
-    def create_cursor(self, name: str | None = None) -> Any:
-        return self.connection.cursor(factory=CursorInTurn)
+    def create_cursor(self, name: str | None = None) -> CursorInTurn:
+        cursor: CursorInTurn = self.connection.cursor(factory=CursorInTurn)
+        return cursor

@@ -1,6 +1,6 @@
 """What an agent does to a ticket: each is one POST, checked, done, told, and in the timeline."""
 
-from typing import Any
+from typing import TypeAlias
 from uuid import UUID
 
 from django.conf import settings
@@ -22,10 +22,13 @@ from support.outbox import OutboxQuerySet
 from support.timeline import EventKind, TicketEvent, make_event
 
 SECONDS_FOR_SENDING = 10
+# The context of a page that asks something before the act is done.
+Question: TypeAlias = dict[str, object]
+
 NO_BACKEND = "No mail backend is configured, so nothing can be sent."
 
 
-def claim(request: HttpRequest, ticket: Ticket) -> dict[str, Any] | None:
+def claim(request: HttpRequest, ticket: Ticket) -> Question | None:
     """Take the ticket; somebody else's only when the agent has said so, by that person's id.
 
     Return the context of the page that asks first, None when there is nothing to ask.
@@ -68,7 +71,7 @@ def note(request: HttpRequest, ticket: Ticket) -> None:
     messages.success(request, "The note is kept; the customer does not see it.")
 
 
-def reply(request: HttpRequest, ticket: Ticket) -> dict[str, Any] | None:
+def reply(request: HttpRequest, ticket: Ticket) -> Question | None:
     """Mail the customer; return the context that asks first where somebody else was here."""
     agent = get_agent(request)
     form = ReplyForm(request.POST)
@@ -172,16 +175,17 @@ def bulk(request: HttpRequest, tickets: TicketQuerySet) -> None:
 
 def save_view(request: HttpRequest) -> None:
     """Keep the filters under a name, for oneself or, as a supervisor, for everybody."""
-    owner: Any = request.user
+    agent = get_agent(request)
     form = SaveViewForm(request.POST)
     if not form.is_valid():
         messages.error(request, "A view needs a name of at most 60 characters.")
         return
     name, shared = form.cleaned_data["name"], form.cleaned_data["shared"]
-    query = Queue(owner, QueryDict(form.cleaned_data["query"])).query_string(order=None)
-    if shared and owner.has_perm("support.add_savedview"):
-        owner = None
-    SavedView.objects.create(name=name, query=query[:1000], owner=owner)
+    owner_id: int | None = agent.pk
+    query = Queue(agent, QueryDict(form.cleaned_data["query"])).query_string(order=None)
+    if shared and agent.has_perm("support.add_savedview"):
+        owner_id = None
+    SavedView.objects.create(name=name, query=query[:1000], owner_id=owner_id)
     messages.success(request, f"The view “{name}” is saved.")
 
 

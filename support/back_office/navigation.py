@@ -1,7 +1,5 @@
 """The back-office's sidebar: each person sees the pages that their role opens."""
 
-from typing import Any
-
 from django.http import HttpRequest
 from django.urls import reverse
 
@@ -29,7 +27,7 @@ ACCOUNTS = [
 ]
 
 
-def make_sidebar(request: HttpRequest) -> list[dict[str, Any]]:
+def make_sidebar(request: HttpRequest) -> list[dict[str, object]]:
     """Unfold's SIDEBAR navigation for this person."""
     return [
         {

@@ -10,7 +10,9 @@ from uuid import UUID
 
 from django.contrib.auth import get_user_model
 from django.db import connection
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import BooleanField, F, Func, Q, Value
+from django.db.models.sql.compiler import SQLCompiler
 
 LONGEST_SEARCH = 400
 MOST_ACCOUNTS = 50
@@ -27,8 +29,8 @@ class HasWords(Func):
     by_index = True
 
     def as_postgresql(
-        self, compiler: Any, connection: Any, **context: Any
-    ) -> tuple[str, list[Any]]:
+        self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, **context: object
+    ) -> tuple[str, list[object]]:
         row: Any = self.source_expressions[0]
         words = self.source_expressions[1]
         text, params = compiler.compile(words)

@@ -1,9 +1,7 @@
 """The questions that the queue answers first, and counts that stop in time."""
 
-from typing import Any
-
 from django.contrib.auth.models import AbstractUser
-from django.db.models import QuerySet
+from django.db.models import Model, QuerySet
 
 from support.models import Ticket, TicketQuerySet
 from support.triage import TicketState
@@ -38,6 +36,6 @@ def in_tab(name: str, agent: AbstractUser) -> TicketQuerySet:
     return tickets
 
 
-def count_up_to(tickets: QuerySet[Any], limit: int) -> int:
+def count_up_to(tickets: QuerySet[Model], limit: int) -> int:
     """How many there are; limit + 1 stands for any number above the limit."""
     return tickets.order_by().values("pk")[: limit + 1].count()

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial, wraps
-from typing import Any, TypeAlias
+from typing import TypeAlias
 from urllib.parse import quote
 
 from django.contrib import admin
@@ -40,7 +40,7 @@ PAGE = "admin:support_ticket_change"
 
 View: TypeAlias = Callable[..., HttpResponseBase]
 # What an act returns: the context of a page that asks something first, or None when it is done.
-Act = Callable[[HttpRequest, Ticket], dict[str, Any] | None]
+Act = Callable[[HttpRequest, Ticket], acts.Question | None]
 
 
 def allow(permission: str, *methods: str) -> Callable[[View], View]:
@@ -97,7 +97,7 @@ def show_ticket(request: HttpRequest, object_id: str) -> HttpResponse:
     return _show(request, get_ticket(object_id), request.GET.get("queue", ""))
 
 
-def _show(request: HttpRequest, ticket: Ticket, queue: str, **extra: Any) -> TemplateResponse:
+def _show(request: HttpRequest, ticket: Ticket, queue: str, **extra: object) -> TemplateResponse:
     context = {
         **admin.site.each_context(request),
         "title": "Ticket",
@@ -224,7 +224,7 @@ class TicketAdmin(ModelAdmin):
         return False
 
     def changelist_view(
-        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+        self, request: HttpRequest, extra_context: dict[str, object] | None = None
     ) -> HttpResponseBase:
         return show_queue(request)
 
@@ -233,6 +233,6 @@ class TicketAdmin(ModelAdmin):
         request: HttpRequest,
         object_id: str,
         form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
+        extra_context: dict[str, object] | None = None,
     ) -> HttpResponseBase:
         return show_ticket(request, object_id)

@@ -8,7 +8,6 @@ import logging
 import threading
 import time
 from datetime import timedelta
-from typing import Any
 
 from django.db import models
 from django.db.models.functions import Now
@@ -81,7 +80,7 @@ class Breaker:
             self._down, self._asked_at = down, time.monotonic()
 
     def _open(self, failure: Failure) -> None:
-        state: dict[str, Any] = {
+        state: dict[str, object] = {
             "next_probe_at": Now() + PROBE_EVERY,
             "last_error": str(failure),
         }

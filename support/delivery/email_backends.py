@@ -18,6 +18,7 @@ import requests
 import urllib3
 from anymail.backends import sendgrid
 from anymail.exceptions import AnymailNotSupportedWarning, AnymailRequestsAPIError
+from anymail.utils import EmailAddress
 from django.core.exceptions import ImproperlyConfigured
 from django.core.mail import BadHeaderError, EmailMessage
 from django.core.mail.backends import smtp
@@ -116,11 +117,11 @@ class _WatchedAdapter(HTTPAdapter):
 
 
 class _SendGridPayload(sendgrid.SendGridPayload):
-    def get_request_params(self, api_url: str) -> dict[str, Any]:
+    def get_request_params(self, api_url: str) -> dict[str, object]:
         # A redirected POST becomes a GET, whose 200 would count as a delivery.
         return {**super().get_request_params(api_url), "allow_redirects": False}
 
-    def set_reply_to(self, emails: list[Any]) -> None:
+    def set_reply_to(self, emails: list[EmailAddress]) -> None:
         if len(emails) > 1:
             raise BadHeaderError("one Reply-To at most")
         for email in emails:
@@ -145,7 +146,9 @@ class SendGridBackend(sendgrid.EmailBackend):
             session.mount(scheme, _WatchedAdapter(self.watch))
         return session
 
-    def build_message_payload(self, message: EmailMessage, defaults: Any) -> _SendGridPayload:
+    def build_message_payload(
+        self, message: EmailMessage, defaults: dict[str, object]
+    ) -> _SendGridPayload:
         headers = message.extra_headers
         for value in (message.subject, *message.to, *message.reply_to, *headers, *headers.values()):
             if any(ord(character) < 32 or ord(character) == 127 for character in str(value)):
@@ -192,7 +195,7 @@ class SMTPBackend(smtp.EmailBackend):
         self.is_idle = False
 
     @property
-    def connection_class(self) -> Any:
+    def connection_class(self) -> type[_WatchedSMTP]:
         base = _WatchedSMTPOverTLS if self.use_ssl else _WatchedSMTP
         # Not an argument: SMTP_SSL's constructor passes none on.
         return type(base.__name__, (base,), {"watch": self.watch})

@@ -1,7 +1,6 @@
 """Issue an API key from the shell."""
 
 from argparse import ArgumentParser
-from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
@@ -22,7 +21,7 @@ class Command(BaseCommand):
             help="when it stops working, e.g. 2027-01-01T00:00:00Z; never, unless given",
         )
 
-    def handle(self, *, username: str, name: str, expires: str | None, **options: Any) -> None:
+    def handle(self, *, username: str, name: str, expires: str | None, **options: object) -> None:
         user = User.objects.filter(username=username).first()
         if user is None:
             raise CommandError(f"There is no account {username!r}", returncode=2)

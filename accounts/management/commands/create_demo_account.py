@@ -5,7 +5,6 @@ import os
 from argparse import ArgumentParser
 from pathlib import Path
 from secrets import token_urlsafe
-from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
@@ -26,7 +25,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--secrets", type=Path, required=True, metavar="FILE")
 
-    def handle(self, *, secrets: Path, **options: Any) -> None:
+    def handle(self, *, secrets: Path, **options: object) -> None:
         if not settings.DEBUG:
             raise CommandError("create_demo_account needs DEBUG=true", returncode=2)
         self.ensure_accounts(self.load_or_create(secrets))

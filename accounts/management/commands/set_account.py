@@ -1,7 +1,6 @@
 """Create or update an account from a script."""
 
 from argparse import ArgumentParser
-from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
@@ -29,7 +28,7 @@ class Command(BaseCommand):
         email: str | None,
         plan: str | None,
         token_balance: int | None,
-        **options: Any,
+        **options: object,
     ) -> None:
         if plan is not None and not Plan.objects.filter(slug=plan).exists():
             raise CommandError(f"There is no plan {plan!r}; see set_plan", returncode=2)

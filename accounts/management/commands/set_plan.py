@@ -1,7 +1,6 @@
 """Create or update a plan from a script."""
 
 from argparse import ArgumentParser
-from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
@@ -19,7 +18,7 @@ class Command(BaseCommand):
         parser.add_argument("--requests-per-minute", type=int, metavar="N")
 
     def handle(
-        self, *, slug: str, name: str | None, requests_per_minute: int | None, **options: Any
+        self, *, slug: str, name: str | None, requests_per_minute: int | None, **options: object
     ) -> None:
         with transaction.atomic():
             plan = Plan.objects.select_for_update().filter(slug=slug).first()

@@ -9,7 +9,6 @@ import sys
 import time
 from argparse import ArgumentParser
 from pathlib import Path
-from typing import Any
 
 from django.conf import settings
 from django.core.management import call_command
@@ -31,7 +30,7 @@ class Command(BaseCommand):
             help="where the demonstration's key and password are kept",
         )
 
-    def handle(self, *, port: int, secrets: Path, **options: Any) -> None:
+    def handle(self, *, port: int, secrets: Path, **options: object) -> None:
         if not settings.DEBUG:
             raise CommandError("serve_demo needs DEBUG=true: it creates accounts", returncode=2)
         if self.answers(port):

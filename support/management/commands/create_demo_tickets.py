@@ -36,7 +36,7 @@ class Command(BaseCommand):
             "--if-empty", action="store_true", help="do nothing if there are tickets already"
         )
 
-    def handle(self, *, count: int, seed: int, if_empty: bool, **options: Any) -> None:
+    def handle(self, *, count: int, seed: int, if_empty: bool, **options: object) -> None:
         if not settings.DEBUG:
             raise CommandError(
                 "create_demo_tickets needs DEBUG=true: it makes things up", returncode=2
@@ -111,7 +111,7 @@ class Command(BaseCommand):
                 api_key_name=self.dice.choice(["production", "CI", "staging", ""]),
                 state=story.state,
                 priority=story.priority,
-                assignee=story.agent,
+                assignee_id=story.agent.pk if story.agent else None,
                 first_replied_at=story.replied_at,
                 solved_at=story.solved_at,
                 **story.mail(),
@@ -139,7 +139,7 @@ class Command(BaseCommand):
             if story.replied_at:
                 reply = Reply(
                     ticket=ticket,
-                    author=agent,
+                    author_id=agent.pk,
                     to=ticket.reply_address,
                     text=f"Hello {story.account.first_name},\n\n{story.answer}\n\n{agent}",
                     created_at=story.replied_at,

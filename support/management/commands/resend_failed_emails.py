@@ -22,7 +22,7 @@ from support.delivery.transport import pool
 from support.failures import FailureKind
 from support.mailboxes import is_mail_configured
 from support.models import Ticket, outboxes
-from support.outbox import EmailStatus
+from support.outbox import EmailStatus, OutboxMessage, OutboxQuerySet
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ class Candidate(NamedTuple):
     created_at: datetime
     pk: UUID
     status: str
-    model: Any
+    outbox: OutboxQuerySet[OutboxMessage]
 
 
 class Command(BaseCommand):
@@ -113,7 +113,7 @@ class Command(BaseCommand):
         limit: int | None,
         tickets: list[str] | None,
         since: datetime | None,
-        **options: Any,
+        **options: object,
     ) -> list[Candidate]:
         """The rows to take up, oldest first; raise CommandError for a ticket that is not there."""
         ids = self.find_ids(tickets or [])
@@ -132,7 +132,7 @@ class Command(BaseCommand):
                 "created_at", "pk", "email_status"
             )
             found += [
-                Candidate(created_at, pk, status, rows.model)
+                Candidate(created_at, pk, status, rows)
                 for created_at, pk, status in columns[:limit]
             ]
         return sorted(found, key=lambda row: (row.created_at, row.pk))[:limit]
@@ -155,10 +155,10 @@ class Command(BaseCommand):
         line = "{:6}  {:36}  {:>9}  {:8}  {:>8}  {}"
         self.stdout.write(line.format("mail", "id", "age", "status", "attempts", "last error"))
         for candidate in candidates:
-            row = candidate.model.objects.get(pk=candidate.pk)
+            row = candidate.outbox.get(pk=candidate.pk)
             self.count_untried(candidate)
             age = timesince(row.created_at, depth=1).replace("\xa0", " ")
-            kind = candidate.model._meta.model_name
+            kind = candidate.outbox.model._meta.model_name
             text = line.format(
                 kind, str(row.pk), age, row.email_status, row.attempts, row.last_error
             )
@@ -191,9 +191,9 @@ class Command(BaseCommand):
                             self.count_untried(untried)
                         break
 
-    def claim(self, candidate: Candidate, *, due: bool) -> Any | None:
+    def claim(self, candidate: Candidate, *, due: bool) -> OutboxMessage | None:
         """Lease the row, if it still is as it was chosen; None if somebody else was faster."""
-        rows = candidate.model.objects.filter(pk=candidate.pk)
+        rows = candidate.outbox.filter(pk=candidate.pk)
         if due:
             return rows.due().claim()
         if candidate.status == EmailStatus.STORED:
