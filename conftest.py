@@ -4,7 +4,8 @@ import contextlib
 import signal
 
 import pytest
-from django.db import connection
+from django.apps import apps
+from django.db import connection, transaction
 
 from accounts.wrong_keys import wrong_keys
 from ctxfy_support.metrics import counters
@@ -16,19 +17,57 @@ from ctxfy_support.tests.smtp_server import SMTPServer
 from support.delivery.breaker import breaker
 from support.delivery.transport import pool
 
+# Where the session keeps the rows that migrations have made.
+MIGRATED = pytest.StashKey()
+
 
 def pytest_configure():
     # A run that is told to end still stops the servers and processes it has started.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
+def empties_tables(item):
+    marker = item.get_closest_marker("django_db")
+    return "transactional_db" in item.fixturenames or bool(
+        marker and marker.kwargs.get("transaction")
+    )
+
+
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items):
-    """Give back the migrations' rows (plans, roles) to every test that empties the tables."""
+    """Begin with what takes long, so that no worker is left alone with it at the end."""
     for item in items:
         marker = item.get_closest_marker("django_db")
         if marker and marker.kwargs.get("transaction"):
             restored = pytest.mark.django_db(**marker.kwargs | {"serialized_rollback": True})
             item.add_marker(restored, append=False)
+    items.sort(key=lambda item: item.get_closest_marker("xdist_group") is None)
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup, django_db_blocker, request):
+    """Keep the migrations' rows (plans, roles), which go when a test empties the tables."""
+    with django_db_blocker.unblock():
+        tables = [m._default_manager for m in apps.get_models(include_auto_created=True)]
+        rows = [(table, list(table.all())) for table in tables if table.model._meta.managed]
+    request.config.stash[MIGRATED] = (django_db_blocker, rows)
+    # Django would give them back itself, one by one and only before a test that asks for it. As an
+    # empty list they cost nothing there, and still keep `flush` from making permissions anew.
+    connection._test_serialized_contents = "[]"  # noqa: SLF001
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item, nextitem):
+    """Give the migrations' rows back to whatever test is next, in any order of the tests."""
+    try:
+        return (yield)
+    finally:
+        if nextitem and empties_tables(item) and MIGRATED in item.config.stash:
+            blocker, rows = item.config.stash[MIGRATED]
+            with blocker.unblock(), transaction.atomic():
+                for table, instances in rows:
+                    # A test that was skipped has emptied nothing.
+                    table.bulk_create(instances, ignore_conflicts=True)
 
 
 @pytest.fixture(scope="session")

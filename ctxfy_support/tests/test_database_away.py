@@ -12,6 +12,9 @@ from accounts.tests.factories import APIKeyFactory
 from ctxfy_support.tests.postgres import PostgresServer
 from ctxfy_support.tests.processes import ServiceProcess, run_command
 
+# One PostgreSQL and one service for all of them.
+pytestmark = pytest.mark.xdist_group("database away")
+
 TICKET = {"type": "billing", "reply_address": "x", "message": "x"}
 
 

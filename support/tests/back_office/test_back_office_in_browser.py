@@ -15,7 +15,7 @@ from support.models import CannedReply, Reply, Ticket
 from support.tests.factories import TicketFactory, make_staff
 from support.tests.payloads import PAYLOADS
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = [pytest.mark.timeout(240), pytest.mark.xdist_group("back-office")]
 
 PASSWORD = "correct horse battery"
 # Seconds each, and the pages are the same whatever the database is.
