@@ -18,6 +18,8 @@ from support.triage import Tag as Tag
 from support.triage import TicketState as TicketState
 from support.triage import Triaged, TriageQuerySet
 
+LONGEST_IDEMPOTENCY_KEY = 255
+
 
 class AccountKey(Protocol):
     """The API key that a ticket came with, as the accounts app has it.
@@ -94,7 +96,9 @@ class Ticket(OutboxMessage, Triaged):
     api_key_prefix = models.CharField(max_length=12, blank=True, editable=False)
     api_key_name = models.CharField(max_length=100, blank=True, editable=False)
 
-    idempotency_key = models.CharField(max_length=255, null=True, editable=False)  # noqa: DJ001  (NULLs are distinct)
+    idempotency_key = models.CharField(  # noqa: DJ001  (NULLs are distinct)
+        max_length=LONGEST_IDEMPOTENCY_KEY, null=True, editable=False
+    )
     content_digest = models.CharField(max_length=64, editable=False)
 
     objects = TicketQuerySet.as_manager()

@@ -8,12 +8,12 @@ from rest_framework import status
 from rest_framework.exceptions import APIException, ParseError
 from rest_framework.request import Request
 
-from support.models import Ticket
+from support.models import LONGEST_IDEMPOTENCY_KEY, Ticket
 
-LONGEST_KEY = 255
-# A server joins two header lines with a comma, so a bare key cannot hold one; a quoted key can.
-_BARE = re.compile(r"[\x21\x23-\x2b\x2d-\x7e](?:[\x20-\x2b\x2d-\x7e]*[\x21-\x2b\x2d-\x7e])?")
-_QUOTED = re.compile(r'"((?:[\x20\x21\x23-\x5b\x5d-\x7e]|\\["\\])+)"')
+# Servers join two header lines with a comma, so a comma always means two keys: none may hold one,
+# not even within quotes, for the lines `"a` and `b"` would make one quoted key.
+BARE_KEY = r"[!#-+\--~](?:[ -+\--~]*[!-+\--~])?"
+QUOTED_KEY = r'"((?:[ !#-+\--\[\]-~]|\\["\\])+)"'
 
 
 def find_idempotency_key(request: Request) -> str | None:
@@ -25,12 +25,17 @@ def find_idempotency_key(request: Request) -> str | None:
     if value is None:
         return None
     value = value.strip(" \t")
-    if quoted := _QUOTED.fullmatch(value):
+    if quoted := re.fullmatch(QUOTED_KEY, value):
         value = re.sub(r"\\(.)", r"\1", quoted[1])
-    elif not _BARE.fullmatch(value):
-        raise ParseError("Idempotency-Key must be one key of 1 to 255 printable ASCII characters")
-    if len(value) > LONGEST_KEY:
-        raise ParseError("Idempotency-Key must not be longer than 255 characters")
+    elif not re.fullmatch(BARE_KEY, value):
+        raise ParseError(
+            f"Idempotency-Key must be one key of 1 to {LONGEST_IDEMPOTENCY_KEY} printable ASCII "
+            "characters without a comma"
+        )
+    if len(value) > LONGEST_IDEMPOTENCY_KEY:
+        raise ParseError(
+            f"Idempotency-Key must not be longer than {LONGEST_IDEMPOTENCY_KEY} characters"
+        )
     return value
 
 

@@ -18,9 +18,9 @@ from ctxfy_support.openapi import (
     annotate,
     make_line_pattern,
 )
-from support.api.idempotency import LONGEST_KEY
+from support.api.idempotency import BARE_KEY, QUOTED_KEY
 from support.api.serializers import NewTicketSerializer, TicketReceiptSerializer, TicketSerializer
-from support.models import TicketState
+from support.models import LONGEST_IDEMPOTENCY_KEY, TicketState
 from support.outbox import EmailStatus
 
 _ID = "0193a2c4-5d6e-7f80-9a1b-2c3d4e5f6071"
@@ -114,14 +114,13 @@ document_tickets = extend_schema_view(
                 {
                     "type": "string",
                     "minLength": 1,
-                    "maxLength": LONGEST_KEY,
-                    # Quoted (RFC 8941) or bare; a bare one holds no comma, which would mean two.
-                    "pattern": r"^(?:[!#-+\--~](?:[ -+\--~]*[!-+\--~])?"
-                    r'|"(?:[ !#-\[\]-~]|\\["\\])+")$',
+                    "maxLength": LONGEST_IDEMPOTENCY_KEY,
+                    "pattern": f"^(?:{BARE_KEY}|{QUOTED_KEY})$",
                 },
                 OpenApiParameter.HEADER,
-                description=f"Your own name for this ticket, 1 to {LONGEST_KEY} printable ASCII "
-                "characters, quoted or bare; a UUID is a good one. It never expires.",
+                description="Your own name for this ticket, 1 to "
+                f"{LONGEST_IDEMPOTENCY_KEY} printable ASCII characters without a comma, quoted or "
+                "bare; a UUID is a good one. It never expires.",
                 examples=[OpenApiExample("A UUID", "5f0c6f5e-8d0a-4f8e-9c55-0d1f3c2b7a94")],
             ),
             OpenApiParameter(

@@ -54,16 +54,14 @@ def test_is_each_accounts_own(api, client):
     assert Ticket.objects.count() == 2
 
 
-@pytest.mark.parametrize(
-    "key", ["a", "x" * 255, '"a,b"', '"a\\"b"', "a b", 'a"b', '"' + "x" * 255 + '"']
-)
+@pytest.mark.parametrize("key", ["a", "x" * 255, '"a\\"b"', "a b", 'a"b', '"' + "x" * 255 + '"'])
 def test_takes(api, key):
     assert post(api, key).status_code == 201
 
 
 @pytest.mark.parametrize(
     "key",
-    ["", " ", '""', "x" * 256, "ä", "a\tb", "a,b", '"a","b"', '"a', '"' + "x" * 256 + '"'],
+    ["", " ", '""', "x" * 256, "ä", "a\tb", "a,b", '"a,b"', '"a","b"', '"a', '"' + "x" * 256 + '"'],
 )
 def test_refuses(api, key):
     response = post(api, key)
@@ -112,12 +110,14 @@ def test_is_exact_under_twenty_clients(service, smtp_server):
     assert Ticket.objects.count() == len(smtp_server.messages) == len(keys)
 
 
-def test_refuses_two_header_lines(service):
+@pytest.mark.parametrize("lines", [("a", "b"), ('"a', 'b"'), ('"a"', '"b"')])
+def test_refuses_two_header_lines(service, lines):
     running = service()
     secret, body = APIKeyFactory().secret, json.dumps(TICKET)
+    keys = "".join(f"Idempotency-Key: {line}\r\n" for line in lines)
     request = (
         f"POST {PATH} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {secret}\r\n"
-        "Content-Type: application/json\r\nIdempotency-Key: a\r\nIdempotency-Key: b\r\n"
+        f"Content-Type: application/json\r\n{keys}"
         f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n{body}"
     )
     assert b"400 Bad Request" in running.send_raw(request.encode())
