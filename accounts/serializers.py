@@ -1,7 +1,7 @@
 """API keys as the API takes and shows them."""
 
 import re
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from django.utils import timezone
@@ -9,6 +9,7 @@ from rest_framework import serializers
 
 from accounts.models import APIKey
 from ctxfy_support.fields import TextField
+from ctxfy_support.moments import parse_moment
 
 _RFC_3339 = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?"
@@ -24,10 +25,13 @@ class ExpirationDateField(serializers.DateTimeField):
         "past": "Must be in the future",
     }
 
-    def to_internal_value(self, value: Any) -> datetime:
+    def to_internal_value(self, value: object) -> datetime:
         if not isinstance(value, str) or not _RFC_3339.fullmatch(value):
             self.fail("invalid")
-        moment = super().to_internal_value(value)
+        try:
+            moment = parse_moment(value)
+        except ValueError:
+            self.fail("invalid")
         if moment <= timezone.now():
             self.fail("past")
         return moment
@@ -37,7 +41,7 @@ class NewAPIKeySerializer(serializers.Serializer[APIKey]):
     """What a client may send; both optional, and null is as good as absent."""
 
     name = TextField(max_length=100, required=False, allow_blank=True, allow_null=True)
-    expiration_date = ExpirationDateField(required=False, allow_null=True, default_timezone=UTC)
+    expiration_date = ExpirationDateField(required=False, allow_null=True)
 
 
 class APIKeySerializer(serializers.Serializer[APIKey]):

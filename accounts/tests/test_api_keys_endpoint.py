@@ -48,6 +48,10 @@ def test_needs_neither_name_nor_expiry(api, body):
         {"expiration_date": "2099-13-01T00:00:00Z"},
         {"expiration_date": "0001-01-01T00:00:00+23:59"},
         {"expiration_date": "9999-12-31T23:59:59-23:59"},
+        {"expiration_date": "9999-12-31T23:59:59-14:00"},
+        {"expiration_date": "2099-01-01"},
+        {"expiration_date": "2099-01-01T00:00"},
+        {"expiration_date": "20990101T000000Z"},
         {"expiration_date": ["2099-01-01T00:00:00Z"]},
     ],
 )

@@ -26,6 +26,30 @@ def test_prints_the_new_key_alone():
 
 
 @pytest.mark.parametrize(
+    ("expires", "stored"),
+    [
+        ("2099-01-01", "2099-01-01T00:00:00+00:00"),
+        ("2099-01-01 12:30", "2099-01-01T12:30:00+00:00"),
+        ("2099-01-01T00:00:00.5+05:30", "2098-12-31T18:30:00.500000+00:00"),
+    ],
+)
+def test_takes_any_iso_8601_time(expires, stored):
+    UserFactory(username="ada")
+    run("create_api_key", "ada", "--expires", expires)
+    assert APIKey.objects.get().expiration_date.isoformat() == stored
+
+
+def test_refuses_a_time_that_utc_cannot_express(client):
+    """PostgreSQL would store it, and no list of the account's keys could be read any more."""
+    UserFactory(username="ada")
+    secret = run("create_api_key", "ada").strip()
+    with pytest.raises(CommandError, match="outside the years 1 to 9999"):
+        run("create_api_key", "ada", "--expires", "9999-12-31T23:59:59-14:00")
+    answer = client.get("/v1/api-keys", headers={"Authorization": f"Bearer {secret}"})
+    assert len(answer.json()["api_keys"]) == 1
+
+
+@pytest.mark.parametrize(
     "arguments",
     [
         ("nobody",),

@@ -2,19 +2,17 @@
 
 import re
 from argparse import ArgumentTypeError
-from datetime import UTC, datetime
+from datetime import datetime
 
-from django.utils import timezone
-from django.utils.dateparse import parse_datetime
+from ctxfy_support.moments import parse_moment
 
 
 def moment(text: str) -> datetime:
     """An ISO 8601 time or date, UTC unless it says otherwise."""
     try:
-        value = parse_datetime(text) or datetime.fromisoformat(text)
-        return (timezone.make_aware(value) if timezone.is_naive(value) else value).astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise ArgumentTypeError(f"{text!r} is not an ISO 8601 time") from None
+        return parse_moment(text)
+    except ValueError as exc:
+        raise ArgumentTypeError(str(exc)) from None
 
 
 def at_least_one(text: str) -> int:

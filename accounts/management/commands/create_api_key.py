@@ -1,12 +1,13 @@
 """Issue an API key from the shell."""
 
 from argparse import ArgumentParser
+from datetime import datetime
 
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
-from django.utils.dateparse import parse_datetime
 
 from accounts.models import APIKey, User
+from ctxfy_support.moments import parse_moment
 
 
 class Command(BaseCommand):
@@ -27,17 +28,19 @@ class Command(BaseCommand):
             raise CommandError(f"There is no account {username!r}", returncode=2)
         if len(name) > 100:
             raise CommandError("--name must not be longer than 100 characters", returncode=2)
-        expiration_date = None
-        if expires is not None:
-            try:
-                expiration_date = parse_datetime(expires)
-            except ValueError:
-                expiration_date = None
-            if expiration_date is None:
-                raise CommandError(f"--expires: {expires!r} is not ISO 8601", returncode=2)
-            if timezone.is_naive(expiration_date):
-                expiration_date = timezone.make_aware(expiration_date)
-            if expiration_date <= timezone.now():
-                raise CommandError(f"--expires: {expires} is past", returncode=2)
+        expiration_date = find_expiration_date(expires)
         _, secret = APIKey.objects.issue(user, name=name, expiration_date=expiration_date)
         self.stdout.write(secret)
+
+
+def find_expiration_date(expires: str | None) -> datetime | None:
+    """What `--expires` says, None where it was not given; CommandError for what cannot be."""
+    if expires is None:
+        return None
+    try:
+        moment = parse_moment(expires)
+    except ValueError as exc:
+        raise CommandError(f"--expires: {exc}", returncode=2) from None
+    if moment <= timezone.now():
+        raise CommandError(f"--expires: {expires} is past", returncode=2)
+    return moment

@@ -189,7 +189,12 @@ def test_stops_at_a_refused_channel_counting_the_rest(use_mail, scripted_smtp_se
 
 
 @pytest.mark.parametrize(
-    "arguments", [("--since", "0001-01-01T00:00:00+14:00"), ("--limit", "9" * 30)]
+    "arguments",
+    [
+        ("--since", "0001-01-01T00:00:00+14:00"),
+        ("--since", "9999-12-31T23:59:59-14:00"),
+        ("--limit", "9" * 30),
+    ],
 )
 def test_refuses_what_no_database_takes(provider, arguments):
     with pytest.raises(CommandError):
