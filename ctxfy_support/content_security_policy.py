@@ -1,37 +1,37 @@
-"""What the back-office's pages may load and run: nothing that is not served by this service."""
+"""Every Content-Security-Policy of the service: what a browser may load and run from each part.
 
-from collections.abc import Callable
+Nothing that this service does not serve itself, and no script that stands within a page.
+"""
 
-from django.http import HttpRequest, HttpResponse
+from ctxfy_support.envelope import is_api
 
-PREFIX = "/admin/"
+# JSON is for programs; a browser that shows it all the same has nothing to load.
+_DATA = ("default-src 'none'", "frame-ancestors 'none'")
+_PAGE = (
+    *_DATA,
+    "base-uri 'none'",
+    "connect-src 'self'",
+    "font-src 'self'",
+    "img-src 'self' data:",
+)
+API = OPENAPI = "; ".join(_DATA)
+DOCS = "; ".join((*_PAGE, "form-action 'none'", "script-src 'self'", "style-src 'self'"))
 # Unfold's Alpine evaluates expressions that its templates hold in attributes ('unsafe-eval') and
-# writes style attributes ('unsafe-inline'). No script stands within a page, so none may.
-POLICY = "; ".join(
+# writes style attributes ('unsafe-inline').
+BACK_OFFICE = "; ".join(
     (
-        "default-src 'none'",
+        *_PAGE,
+        "form-action 'self'",
         "script-src 'self' 'unsafe-eval'",
         "style-src 'self' 'unsafe-inline'",
-        "img-src 'self' data:",
-        "font-src 'self'",
-        "connect-src 'self'",
-        "form-action 'self'",
-        "base-uri 'none'",
-        "frame-ancestors 'none'",
     )
 )
 
 
-class ContentSecurityPolicyMiddleware:
-    """Adds the policy to every answer under /admin/, and keeps those out of shared caches."""
-
-    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
-        self.get_response = get_response
-
-    def __call__(self, request: HttpRequest) -> HttpResponse:
-        response = self.get_response(request)
-        if request.path.startswith(PREFIX):
-            response["Content-Security-Policy"] = POLICY
-            response["Referrer-Policy"] = "same-origin"
-            response.setdefault("Cache-Control", "no-store, private")
-        return response
+def find_policy(path: str) -> str:
+    """The policy of what is answered under this path; empty where there is none."""
+    if is_api(path):
+        return API
+    if path.startswith("/admin/"):
+        return BACK_OFFICE
+    return {"/docs": DOCS, "/openapi.json": OPENAPI}.get(path, "")

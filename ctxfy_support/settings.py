@@ -50,11 +50,11 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "ctxfy_support.request_id.RequestIdMiddleware",
+    "ctxfy_support.security_headers.SecurityHeadersMiddleware",
     "ctxfy_support.metrics.MetricsMiddleware",
     "ctxfy_support.probes.ProbeMiddleware",
     "ctxfy_support.envelope.ErrorEnvelopeMiddleware",
     "ctxfy_support.transport_security.TransportSecurityMiddleware",
-    "ctxfy_support.content_security_policy.ContentSecurityPolicyMiddleware",
     "accounts.middleware.AccountMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -294,7 +294,7 @@ TRUSTED_PROXIES = environment.networks("TRUSTED_PROXIES")
 X_FRAME_OPTIONS = "DENY"
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SILENCED_SYSTEM_CHECKS = [
-    # TransportSecurityMiddleware does both, by the client's own connection.
+    # transport_security.py and security_headers.py do both, by the client's own connection.
     "security.W004",
     "security.W008",
 ]

@@ -14,11 +14,10 @@ from ctxfy_support.client_address import is_local, is_over_tls
 from ctxfy_support.envelope import is_api, make_error
 
 REFUSAL = "This API is served over HTTPS only. Consider the key of this request leaked: revoke it"
-STRICT_TRANSPORT_SECURITY = "max-age=31536000"
 
 
 class TransportSecurityMiddleware:
-    """Refuses or redirects plain HTTP, and keeps what is under /v1/ out of every cache."""
+    """Refuses or redirects plain HTTP."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -30,17 +29,10 @@ class TransportSecurityMiddleware:
             request.META["wsgi.url_scheme"] = "https"
         plain_is_fine = settings.DEBUG or is_local(request)
         if secure or plain_is_fine:
-            response = self.get_response(request)
-        elif is_api(request.path):
-            response = JsonResponse(make_error(403, REFUSAL), status=HTTPStatus.FORBIDDEN)
-        else:
-            # get_host() refuses a strange Host, so that nobody is sent elsewhere.
-            response = HttpResponsePermanentRedirect(
-                f"https://{request.get_host()}{request.get_full_path()}"
-            )
-        if secure:
-            response["Strict-Transport-Security"] = STRICT_TRANSPORT_SECURITY
+            return self.get_response(request)
         if is_api(request.path):
-            response["Cache-Control"] = "no-store"
-            response["Content-Security-Policy"] = "default-src 'none'; frame-ancestors 'none'"
-        return response
+            return JsonResponse(make_error(403, REFUSAL), status=HTTPStatus.FORBIDDEN)
+        # get_host() refuses a strange Host, so that nobody is sent elsewhere.
+        return HttpResponsePermanentRedirect(
+            f"https://{request.get_host()}{request.get_full_path()}"
+        )

@@ -21,6 +21,7 @@ _django = get_wsgi_application()
 from ctxfy_support.envelope import make_error  # noqa: E402  (DRF: after Django is set up)
 from ctxfy_support.metrics import counters  # noqa: E402  (a model, likewise)
 from ctxfy_support.request_id import begin_request  # noqa: E402
+from ctxfy_support.security_headers import API_HEADERS, STRICT_TRANSPORT_SECURITY  # noqa: E402
 
 logger = logging.getLogger(__name__)
 
@@ -69,6 +70,9 @@ def application(environ: dict[str, Any], start_response: "StartResponse") -> Ite
             ("Content-Type", "application/json"),
             ("Content-Length", str(len(body))),
             ("X-Request-Id", request_id),
+            *API_HEADERS.items(),
+            # Over plain HTTP browsers ignore it.
+            ("Strict-Transport-Security", STRICT_TRANSPORT_SECURITY),
         ]
         start_response("500 Internal Server Error", headers)
         return [body]
