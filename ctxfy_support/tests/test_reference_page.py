@@ -10,7 +10,7 @@ from html.parser import HTMLParser
 import pytest
 import requests
 
-from ctxfy_support import markdown
+from ctxfy_support import markdown, reference
 from ctxfy_support.answers import ERRORS
 from ctxfy_support.openapi import get_document
 from ctxfy_support.tests.browser import PHONE_WIDTH, find_violations
@@ -150,6 +150,27 @@ def test_has_no_script_and_no_style_within(markup):
 def test_is_sent_again_only_when_it_has_changed(client):
     etag = client.get("/docs")["ETag"]
     assert client.get("/docs", headers={"If-None-Match": etag}).status_code == 304
+
+
+@pytest.mark.parametrize("path", ["/docs", "/openapi.json"])
+def test_is_rendered_once_whatever_the_host(client, monkeypatch, path):
+    made = []
+    for name in ("render_to_string", "get_document"):
+        real = getattr(reference, name)
+        monkeypatch.setattr(reference, name, lambda *a, real=real: made.append(1) or real(*a))
+    answers = [client.get(path, headers={"Host": f"localhost:{port}"}) for port in range(1, 41)]
+    for port, answer in enumerate(answers, 1):
+        assert answer.content.count(f"http://localhost:{port}".encode()) == 1
+        assert b"origin.invalid" not in answer.content
+    assert len({answer["ETag"] for answer in answers}) == len(answers)
+    assert len(made) <= 2  # Nothing at all where an earlier test has asked already.
+
+
+@pytest.mark.parametrize("path", ["/docs", "/openapi.json"])
+@pytest.mark.parametrize("host", ['x"><script>', "x'", "x&y", 'x","a":"b', "x y", "x:80<b>", "x\\"])
+def test_takes_no_markup_from_the_host(client, settings, path, host):
+    settings.ALLOWED_HOSTS = ["*"]
+    assert client.get(path, headers={"Host": host}).status_code == 400
 
 
 def test_is_sent_compressed(client):
