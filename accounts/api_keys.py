@@ -14,13 +14,20 @@ import zlib
 PREFIX = "ctxfy_"
 SHOWN_CHARACTERS = 12
 _BASE62 = string.digits + string.ascii_uppercase + string.ascii_lowercase
-_FORMAT = re.compile(rf"{PREFIX}[0-9A-Za-z]{{38}}", re.ASCII)
+_RANDOM_CHARACTERS = 32
+_CHECK_CHARACTERS = 6
+# What follows the prefix, as JavaScript reads it too, and in words.
+SECRET_CHARACTERS = _RANDOM_CHARACTERS + _CHECK_CHARACTERS
+PATTERN = f"{PREFIX}[0-9A-Za-z]{{{SECRET_CHARACTERS}}}"
+IN_WORDS = f"{PREFIX} and {SECRET_CHARACTERS} characters"
+# A key, whole or cut short, in any text.
+LOOKS_LIKE_A_KEY = f"{PREFIX}[0-9A-Za-z]{{12,}}"
 
 
 def _check_characters(body: str) -> str:
     """CRC-32 in six base-62 digits, most significant first."""
     number, digits = zlib.crc32(body.encode("ascii")), ""
-    for _ in range(6):
+    for _ in range(_CHECK_CHARACTERS):
         number, digit = divmod(number, 62)
         digits = _BASE62[digit] + digits
     return digits
@@ -28,13 +35,13 @@ def _check_characters(body: str) -> str:
 
 def generate() -> str:
     """A new key, 44 ASCII characters."""
-    body = PREFIX + "".join(secrets.choice(_BASE62) for _ in range(32))
+    body = PREFIX + "".join(secrets.choice(_BASE62) for _ in range(_RANDOM_CHARACTERS))
     return body + _check_characters(body)
 
 
 def is_well_formed(key: str) -> bool:
     """Whether this could be one of our keys: its format and its check characters."""
-    return bool(_FORMAT.fullmatch(key)) and key[-6:] == _check_characters(key[:-6])
+    return bool(re.fullmatch(PATTERN, key)) and key[-6:] == _check_characters(key[:-6])
 
 
 def digest(key: str) -> str:

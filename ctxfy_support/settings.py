@@ -266,6 +266,9 @@ EMAIL_USE_SSL = smtp_security == "tls"
 
 # --- Logs ----------------------------------------------------------------------------------------
 
+# What no log line may hold: the values of these settings, and whatever these patterns find.
+REDACTED_SETTINGS = ["ANYMAIL.SENDGRID_API_KEY", "EMAIL_HOST_PASSWORD"]
+REDACTED_PATTERNS = ["accounts.api_keys.LOOKS_LIKE_A_KEY"]
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
