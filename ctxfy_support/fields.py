@@ -13,7 +13,8 @@ _CONTROLS_BUT_LAYOUT = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\
 class TextField(serializers.CharField):
     """A JSON string without control characters: one line, trimmed.
 
-    `multiline=True` keeps the text as written, with its tabs and line breaks.
+    `multiline=True` keeps the text as written, with its tabs and line breaks. White space alone is
+    as good as nothing in either.
     """
 
     default_error_messages = {
@@ -33,6 +34,8 @@ class TextField(serializers.CharField):
         if not isinstance(data, str):
             self.fail("not_a_string")
         text = super().to_internal_value(data)
+        if not (self.allow_blank or text.strip()):
+            self.fail("blank")
         if self.forbidden.search(text):
             self.fail("control_characters")
         return text

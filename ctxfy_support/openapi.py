@@ -83,6 +83,12 @@ def make_line_pattern(*, blank: bool = False, without: str = "") -> str:
     return rf"^\s*{first}[^{_CONTROL}{without}]*\s*$"
 
 
+def make_text_pattern() -> str:
+    """Lines without control characters, and somewhere in them more than white space."""
+    control = _CONTROL_BUT_LAYOUT
+    return rf"^[^\S{control}]*[^\s{control}][^{control}]*$"
+
+
 class TextFieldExtension(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped-call]  # its __init_subclass__
     """fields.TextField: its length, and the characters that it takes."""
 
@@ -93,7 +99,7 @@ class TextFieldExtension(OpenApiSerializerFieldExtension):  # type: ignore[no-un
         if field.trim_whitespace:
             pattern = make_line_pattern(blank=field.allow_blank)
         else:
-            pattern = f"^[^{_CONTROL_BUT_LAYOUT}]*$"
+            pattern = make_text_pattern()
         schema = {"type": "string", "maxLength": field.max_length}
         if field.allow_blank:
             # Out of sight of drf-spectacular, which would add another way to be empty (oneOf).

@@ -6,6 +6,10 @@ from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 
 INVALID_EMAIL = "Invalid email format"
+# Octets (RFC 5321, sections 4.5.3.1.1 and 4.5.3.1.2). The 256 of a whole path (4.5.3.1.3) are left
+# to the servers on the way: many take more, and the API takes 320 characters.
+LONGEST_LOCAL_PART = 64
+LONGEST_DOMAIN = 255
 
 
 def is_mail_configured() -> bool:
@@ -30,6 +34,8 @@ def find_mailbox(value: str) -> str | None:
         if not domain.isascii():
             domain = idna.encode(domain, uts46=True).decode()
     except (ValidationError, idna.IDNAError):
+        return None
+    if len(local) > LONGEST_LOCAL_PART or len(domain) > LONGEST_DOMAIN:
         return None
     if not (local.isascii() and local.isprintable()) or "=?" in local:
         return None

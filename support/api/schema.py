@@ -20,6 +20,7 @@ from ctxfy_support.openapi import (
 )
 from support.api.idempotency import BARE_KEY, QUOTED_KEY
 from support.api.serializers import NewTicketSerializer, TicketReceiptSerializer, TicketSerializer
+from support.mailboxes import LONGEST_LOCAL_PART
 from support.models import LONGEST_IDEMPOTENCY_KEY, TicketState
 from support.outbox import EmailStatus
 
@@ -62,17 +63,22 @@ _NOTES: dict[str, dict[str, dict[str, Any]]] = {
         },
         "reply_address": {
             "description": "Where to answer: an e-mail address or any other, such as "
-            "`123 Main St`. With an `@` in it, it must be one valid e-mail address. One line.",
+            "`123 Main St`. With an `@` in it, it must be one valid e-mail address, with at most "
+            "64 octets before the `@`. One line.",
             "pattern": None,
             # "=?" would begin an encoded word (RFC 2047) in the mail's header.
             "anyOf": [
                 {"pattern": make_line_pattern(without="@")},
-                {"format": "email", "not": {"pattern": r"=\?"}},
+                {
+                    "format": "email",
+                    "pattern": rf"^\s*[^@]{{1,{LONGEST_LOCAL_PART}}}@[^@]+$",
+                    "not": {"pattern": r"=\?"},
+                },
             ],
         },
         "message": {
             "description": "What happened, kept as you write it, line breaks and tabs too. Other "
-            "control characters are refused."
+            "control characters are refused, and so is white space alone."
         },
     },
     "TicketReceipt": _RECEIPT_NOTES,
