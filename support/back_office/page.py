@@ -10,7 +10,7 @@ from support.back_office.agents import list_agents
 from support.back_office.forms import ReplyForm
 from support.back_office.queue import Queue
 from support.back_office.tabs import count_up_to
-from support.mailboxes import is_email_address, is_mail_configured
+from support.mailboxes import find_mailbox, is_mail_configured
 from support.models import Ticket
 from support.outbox import EmailStatus
 from support.replies import CannedReply
@@ -30,11 +30,17 @@ TRUST = {
 
 
 def judge_reply_address(ticket: Ticket) -> str:
-    """`own`: the account's; `other`: an e-mail address of anybody; `none`: no e-mail address."""
-    if not is_email_address(ticket.reply_address):
+    """`own`: the account's; `other`: an e-mail address of anybody; `none`: no e-mail address.
+
+    Compared is what a mail would be addressed to, for two domains may look alike and be two. Upper
+    and lower case do not count, nor do they before the @: by the letter (RFC 5321, section 2.4) a
+    server may tell them apart, but none that gives mailboxes to strangers does.
+    """
+    mailbox = find_mailbox(ticket.reply_address)
+    if mailbox is None:
         return "none"
-    own = ticket.user.email.casefold()
-    return "own" if ticket.reply_address.casefold() == own else "other"
+    own = find_mailbox(ticket.user.email)
+    return "own" if own is not None and mailbox.lower() == own.lower() else "other"
 
 
 def make_context(

@@ -56,6 +56,22 @@ def test_judges_the_reply_address(desk, address, judgement):
     assert judgement in page_of(desk, TicketFactory(user=user, reply_address=address))
 
 
+@pytest.mark.parametrize(
+    ("address", "account", "judgement"),
+    [
+        # To Unicode's case folding they are one domain, to the mail two.
+        ("ada@straße.example", "ada@strasse.example", "Not the account&#x27;s address"),
+        ("ada@xn--strae-oqa.example", "ada@Straße.example", "The account&#x27;s own address"),
+        ("Ada@HALDEN.example", "ada@halden.example", "The account&#x27;s own address"),
+        ("ada@halden.example", "", "Not the account&#x27;s address"),
+        ("ada@halden.example", "Ada <ada@halden.example>", "Not the account&#x27;s address"),
+    ],
+)
+def test_compares_what_a_mail_would_be_addressed_to(desk, address, account, judgement):
+    ticket = TicketFactory(user=UserFactory(email=account), reply_address=address)
+    assert judgement in page_of(desk, ticket)
+
+
 def test_shows_every_attempt_to_mail_it(desk):
     log = [
         {"at": "2026-11-24T07:00:00.000+00:00", "ms": 5012, "outcome": "failed",
