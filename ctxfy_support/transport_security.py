@@ -4,14 +4,17 @@ A redirect would hide that the first request already leaked its key. This machin
 plain HTTP: nobody listens there, and health checks and development need it.
 """
 
+import logging
 from collections.abc import Callable
 from http import HTTPStatus
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponsePermanentRedirect, JsonResponse
 
-from ctxfy_support.client_address import is_local, is_over_tls
+from ctxfy_support.client_address import find_unnamed_proxy, is_local, is_over_tls
 from ctxfy_support.envelope import is_api, make_error
+
+logger = logging.getLogger(__name__)
 
 REFUSAL = "This API is served over HTTPS only. Consider the key of this request leaked: revoke it"
 
@@ -21,8 +24,11 @@ class TransportSecurityMiddleware:
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
+        self.has_warned = False
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
+        if not self.has_warned:
+            self._look_for_unnamed_proxy(request)
         secure = is_over_tls(request)
         if secure:
             # For Django's own checks, such as that of a form's origin.
@@ -36,3 +42,15 @@ class TransportSecurityMiddleware:
         return HttpResponsePermanentRedirect(
             f"https://{request.get_host()}{request.get_full_path()}"
         )
+
+    def _look_for_unnamed_proxy(self, request: HttpRequest) -> None:
+        proxy = find_unnamed_proxy(request)
+        if proxy:
+            self.has_warned = True
+            logger.warning(
+                "%s passes requests on, and TRUSTED_PROXIES does not name it. So its word does not "
+                "count: plain HTTP from it is refused, and all its clients are one address. If it "
+                "is your proxy, add it: TRUSTED_PROXIES=%s",
+                proxy,
+                proxy,
+            )

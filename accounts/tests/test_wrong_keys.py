@@ -84,3 +84,15 @@ def test_holds_a_client_to_its_network(client, settings, addresses):
         for address in addresses
     ]
     assert answers == [401] * LIMIT + [429]
+
+
+@pytest.mark.parametrize("garbled", ["", "\xff", " , ", "unknown", "_hidden", "198.51.100.7, \xff"])
+def test_holds_all_whom_the_proxy_does_not_name_to_one_limit(client, settings, garbled):
+    settings.TRUSTED_PROXIES = [ip_network("192.0.2.0/24")]
+    for n in range(LIMIT):
+        get(client, api_keys.generate(), **{"X-Forwarded-For": f"_{n}"})
+    assert get(client, api_keys.generate(), **{"X-Forwarded-For": garbled}).status_code == 429
+    # The proxy itself, and clients that it names, are somebody else.
+    assert get(client, api_keys.generate()).status_code == 401
+    named = {"X-Forwarded-For": "198.51.100.7"}
+    assert get(client, api_keys.generate(), **named).status_code == 401

@@ -66,6 +66,30 @@ def test_believes_no_stranger(client, proxy):
     assert response.status_code == 403
 
 
+@pytest.mark.parametrize("value", ["http", ""])
+@pytest.mark.parametrize(
+    "name",
+    ["X_FORWARDED_FOR", "X_FORWARDED_PROTO", "X_FORWARDED_HOST", "X_REAL_IP", "FORWARDED", "VIA"],
+)
+def test_does_not_take_an_unnamed_proxy_for_this_machine(client, name, value):
+    header = {f"HTTP_{name}": value}
+    assert client.get("/v1/support/tickets", **header).status_code == 403
+    assert client.get("/admin/", **header).status_code == 301
+
+
+def test_warns_once_of_an_unnamed_proxy(client, caplog):
+    for _ in range(3):
+        client.get("/v1/support/tickets", HTTP_X_FORWARDED_PROTO="https")
+    (warning,) = [row.getMessage() for row in caplog.records if row.levelname == "WARNING"]
+    assert "TRUSTED_PROXIES=127.0.0.1" in warning
+
+
+@pytest.mark.parametrize("peer", ["10.1.2.3", "2a00::1"])
+def test_warns_of_no_named_proxy_and_no_stranger(client, proxy, caplog, peer):
+    client.get("/v1/support/tickets", HTTP_X_FORWARDED_PROTO="https", REMOTE_ADDR=peer)
+    assert "TRUSTED_PROXIES" not in caplog.text
+
+
 def test_keeps_answers_out_of_caches_and_frames(client):
     response = client.get("/v1/support/tickets", secure=True)
     assert response["Cache-Control"] == "no-store"
