@@ -7,6 +7,7 @@ import pytest
 from django.apps import apps
 from django.db import connection, transaction
 
+from accounts.password_attempts import attempt_limit, hashing
 from accounts.wrong_keys import wrong_keys
 from ctxfy_support.metrics import counters
 from ctxfy_support.tests.browser import Browser, find_chromium
@@ -88,7 +89,7 @@ def fresh_process():
     """Each test starts as a process does: no connection kept, nothing counted or known."""
     yield
     pool.close()
-    for memory in (breaker, wrong_keys, counters):
+    for memory in (breaker, wrong_keys, attempt_limit, hashing, counters):
         forget(memory)
 
 

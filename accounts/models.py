@@ -172,3 +172,17 @@ class RequestCount(models.Model):
 
     def __str__(self) -> str:
         return f"{self.requests} requests of {self.user_id} until {self.resets_at:.0f}"
+
+
+class PasswordAttempts(models.Model):
+    """How many passwords a client network has tried; see password_attempts.py.
+
+    A row whose time is over is deleted by the next network that begins one.
+    """
+
+    network = models.CharField(primary_key=True, max_length=64)
+    resets_at = models.FloatField(help_text="Unix seconds, by the database's clock")
+    attempts = models.PositiveIntegerField()
+
+    def __str__(self) -> str:
+        return f"{self.attempts} attempts from {self.network} until {self.resets_at:.0f}"

@@ -20,7 +20,7 @@ ON CONFLICT (user_id) DO UPDATE SET
                      ELSE {table}.resets_at END
 RETURNING requests, resets_at, {now}
 """
-_NOW = {
+NOW = {
     "postgresql": "extract(epoch FROM statement_timestamp())::double precision",
     "sqlite": "((julianday('now') - 2440587.5) * 86400.0)",
 }
@@ -38,7 +38,7 @@ class RateLimit:
 
 def count_request(user_id: int, limit: int) -> tuple[bool, RateLimit]:
     """Count one request; return whether it is within the limit, and what is left of it."""
-    sql = _COUNT.format(table=RequestCount._meta.db_table, now=_NOW[connection.vendor])
+    sql = _COUNT.format(table=RequestCount._meta.db_table, now=NOW[connection.vendor])
     with connection.cursor() as cursor:
         cursor.execute(sql, [user_id, WINDOW_SECONDS])
         requests, resets_at, now = cursor.fetchone()

@@ -65,6 +65,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "axes.middleware.AxesMiddleware",
+    "accounts.password_attempts.PasswordAttemptsMiddleware",
 ]
 TEMPLATES = [
     {
@@ -204,7 +205,7 @@ UNFOLD = {
     },
 }
 
-# Five wrong passwords lock that name from that address for 15 minutes: neither the name elsewhere
+# Five wrong passwords lock that name from that network for 15 minutes: neither the name elsewhere
 # nor the others behind the office's address. Only log-in pages ask; API keys never do.
 AXES_FAILURE_LIMIT = 5
 AXES_COOLOFF_TIME = timedelta(minutes=15)
@@ -214,8 +215,9 @@ AXES_RESET_ON_SUCCESS = True
 AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
 AXES_CLIENT_IP_CALLABLE = "accounts.login_lockout.find_address"
 AXES_USERNAME_CALLABLE = "accounts.login_lockout.find_name"
-AXES_LOCKOUT_TEMPLATE = "admin/locked_out.html"
-AXES_SENSITIVE_PARAMETERS = ["username", "ip_address", "csrfmiddlewaretoken"]
+AXES_HANDLER = "accounts.login_lockout.LockoutHandler"
+AXES_LOCKOUT_CALLABLE = "accounts.login_lockout.answer_locked_name"
+AXES_SENSITIVE_PARAMETERS = ["username", "ip_address"]  # In its log lines.
 AXES_DISABLE_ACCESS_LOG = True
 AXES_ENABLE_ADMIN = False  # accounts/admin.py shows them in the back-office's look.
 AXES_VERBOSE = False

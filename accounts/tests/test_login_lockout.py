@@ -4,9 +4,11 @@ from datetime import timedelta
 
 import pytest
 from axes.models import AccessAttempt
+from django.core.management import call_command
 from django.urls import reverse
 from django.utils import timezone
 
+from accounts.api_keys import generate
 from accounts.models import User
 from accounts.tests.factories import APIKeyFactory
 
@@ -101,6 +103,41 @@ def test_keeps_no_password(client, guessed):
     attempt = AccessAttempt.objects.get()
     assert "wrong" not in attempt.post_data
     assert "s3cret" not in attempt.post_data + attempt.get_data
+
+
+KEY = generate()
+
+
+def test_keeps_no_key_and_nothing_else_that_was_sent(client, settings):
+    settings.DEBUG = True
+    url = f"{reverse('admin:login')}?next=/admin/&key={KEY}&{KEY}=1"
+    client.post(
+        url,
+        {"username": KEY, "password": KEY, "api_key": KEY, KEY: "1"},
+        HTTP_USER_AGENT=f"client/1.0 (key {KEY})",
+        HTTP_ACCEPT=f"text/html; key={KEY}",
+        REMOTE_ADDR=OFFICE,
+    )
+    log_in(client, "my-own-passw0rd", "my-own-name")
+    kept = str(list(AccessAttempt.objects.values()))
+    assert "client/1.0" in kept
+    for secret in (KEY, KEY[12:], "my-own-passw0rd", "my-own-name"):
+        assert secret not in kept
+
+
+@pytest.mark.django_db(transaction=True)
+def test_forgets_what_was_kept_before(people):
+    call_command("migrate", "accounts", "0005", verbosity=0)
+    AccessAttempt.objects.create(username=KEY, failures_since_start=1)
+    call_command("migrate", "accounts", verbosity=0)
+    assert not AccessAttempt.objects.exists()
+
+
+def test_locks_an_unknown_name_as_it_does_a_known_one(client, settings):
+    settings.DEBUG = True
+    answers = [log_in(client, "nobody", "wrong").status_code for _ in range(5)]
+    assert answers == [200, 200, 200, 200, 429]
+    assert log_in(client, "somebody", "wrong").status_code == 200
 
 
 def test_is_lifted_by_an_administrator(client, guessed, admin_client):
