@@ -4,10 +4,13 @@ Whatever stands in the address, the answer is a list: what makes no sense is lef
 Nothing counts or skips more than 10,000 rows, however many there are.
 """
 
-from datetime import timedelta
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable
+from datetime import datetime, timedelta
 from functools import cached_property
-from typing import Any
+from typing import NamedTuple
 from urllib.parse import urlencode
+from uuid import UUID
 
 from django.contrib.auth.models import AbstractUser
 from django.db.models import Q
@@ -47,6 +50,22 @@ CHOICES: dict[str, dict[str, str]] = {
 }
 TEXTS = {"type": 64, "plan": 50}
 IDS = ("assignee", "tag", "account")
+
+
+class Match(NamedTuple):
+    """What a search keeps of a ticket: as much as any order of the list asks for."""
+
+    pk: UUID
+    created_at: datetime
+    priority: int
+
+
+# The same orders for rows that are in memory.
+SORT_KEYS: dict[str, Callable[[Match | Ticket], tuple[float, float, int]]] = {
+    "next": lambda row: (-row.priority, row.created_at.timestamp(), row.pk.int),
+    "newest": lambda row: (0, -row.created_at.timestamp(), -row.pk.int),
+    "oldest": lambda row: (0, row.created_at.timestamp(), row.pk.int),
+}
 
 
 class Queue:
@@ -118,8 +137,8 @@ class Queue:
         return Q(**{name: value})
 
     @cached_property
-    def matches(self) -> list[tuple[Any, ...]] | None:
-        """What a search found, as (id, created_at, priority) in no order; None if it is too much.
+    def matches(self) -> list[Match] | None:
+        """What a search found, in the list's order; None if it is too much.
 
         Walking an index in the list's order until enough rows match is right for a common word
         and reads the whole table for a rare one. So first the matches are taken, up to the limit.
@@ -127,8 +146,8 @@ class Queue:
         if not self.search:
             return None
         found = self.tickets.values_list("pk", "created_at", "priority")[: COUNT_LIMIT + 1]
-        rows = list(found)
-        return rows if len(rows) <= COUNT_LIMIT else None
+        rows = [Match(*row) for row in found]
+        return sorted(rows, key=SORT_KEYS[self.order]) if len(rows) <= COUNT_LIMIT else None
 
     @cached_property
     def count(self) -> int:
@@ -150,19 +169,13 @@ class Queue:
     def page(self) -> int:
         return min(max(1, self.number), self.pages)
 
-    def page_ids(self) -> list[Any]:
+    def page_ids(self) -> list[UUID]:
         """Ids of the page's tickets in the list's order."""
         start = (self.page - 1) * PER_PAGE
-        fields = ORDERS[self.order][1]
-        if self.matches is None:
-            ids = self.tickets.order_by(*fields).values_list("pk", flat=True)
-            return list(ids[start : start + PER_PAGE])
-        found = sorted(self.matches, key=lambda row: (row[1], row[0]))
-        if fields[0] == "-created_at":
-            found.reverse()
-        elif fields[0] == "-priority":
-            found.sort(key=lambda row: -row[2])
-        return [row[0] for row in found[start : start + PER_PAGE]]
+        if self.matches is not None:
+            return [row.pk for row in self.matches[start : start + PER_PAGE]]
+        ids = self.tickets.order_by(*ORDERS[self.order][1]).values_list("pk", flat=True)
+        return list(ids[start : start + PER_PAGE])
 
     def rows(self) -> list[Ticket]:
         """The page's tickets with what a list shows, each with `opening`, its first characters."""
@@ -196,18 +209,30 @@ class Queue:
             "plan": sorted({pair[1] for pair in pairs} | chosen.get("plan", set())),
         }
 
-    def query_string(self, **changes: Any) -> str:
+    def query_string(self, **changes: object) -> str:
         """The address's query with these changes; None takes a part away."""
         parts = {"tab": self.tab, "q": self.search, **self.filters, "order": self.order} | changes
         return urlencode({name: value for name, value in parts.items() if value not in (None, "")})
 
-    def neighbours(self, ticket: Ticket) -> tuple[Any, Any]:
+    def neighbours(self, ticket: Ticket) -> tuple[UUID | None, UUID | None]:
         """Ids of the tickets before and after this one in the queue; None at either end."""
+        if self.matches is not None:
+            return self._neighbours_among(self.matches, ticket)
         fields = ORDERS[self.order][1]
         backwards = tuple(field[1:] if field[0] == "-" else f"-{field}" for field in fields)
         return self._first_beyond(ticket, backwards), self._first_beyond(ticket, fields)
 
-    def _first_beyond(self, ticket: Ticket, fields: tuple[str, ...]) -> Any:
+    def _neighbours_among(
+        self, found: list[Match], ticket: Ticket
+    ) -> tuple[UUID | None, UUID | None]:
+        """The same in a search's list, which the ticket itself may have left meanwhile."""
+        key = SORT_KEYS[self.order]
+        place = bisect_left(found, key(ticket), key=key)
+        following = bisect_right(found, key(ticket), key=key)
+        before = found[place - 1].pk if place else None
+        return before, found[following].pk if following < len(found) else None
+
+    def _first_beyond(self, ticket: Ticket, fields: tuple[str, ...]) -> UUID | None:
         beyond, equal = Q(), Q()
         for field in fields:
             name = field.removeprefix("-")
@@ -218,7 +243,8 @@ class Queue:
         name, step = fields[0].removeprefix("-"), "lte" if fields[0][0] == "-" else "gte"
         start = Q(**{f"{name}__{step}": getattr(ticket, name)})
         following = self.tickets.filter(start & beyond).order_by(*fields)
-        return following.values_list("pk", flat=True).first()
+        pk: UUID | None = following.values_list("pk", flat=True).first()
+        return pk
 
 
 def _without_next() -> dict[str, tuple[str, tuple[str, ...]]]:

@@ -82,7 +82,10 @@ def _says(text: str, *, among_few: bool) -> Q:
 
 
 def _find_accounts(text: str) -> list[int]:
-    """Ids of the accounts whose name or address starts so; a list, so that an index can serve."""
+    """Ids of the accounts whose name or address starts so, from two indexes of their own.
+
+    A list and not a subquery: what finds the tickets then knows how few they are.
+    """
     accounts = get_user_model()._default_manager.filter(
         Q(username__istartswith=text) | Q(email__istartswith=text)
     )

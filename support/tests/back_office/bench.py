@@ -111,6 +111,8 @@ PAGES = {
     "ticket, oldest of all": "oldest",
     "ticket, in the middle": "middle",
     "ticket, in the open queue": "open",
+    "ticket, from a rare word": "xylophone",
+    "ticket, from a common word": "invoice",
 }  # fmt: skip
 
 
@@ -139,6 +141,8 @@ def address(page, tags):
     tickets, queue = Ticket.objects.order_by("created_at"), "tab=all"
     if page == "open":
         tickets, queue = tickets.unsolved(), "tab=open"
+    elif page not in {"oldest", "middle"}:
+        tickets, queue = tickets.filter(message__contains=page), f"tab=all&q={page}"
     count = tickets.count()
     ticket = tickets[0 if page == "oldest" else count // 2]
     url = reverse("admin:support_ticket_change", args=[ticket.pk])

@@ -138,6 +138,23 @@ def test_finds_by_account_and_by_address(desk):
         assert found(desk, q=text) == [wanted], text
 
 
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="asks PostgreSQL for its plan")
+def test_has_an_index_for_accounts(desk, django_assert_max_num_queries):
+    UserFactory.create_batch(20)
+    with django_assert_max_num_queries(30) as queries:
+        look(desk, q="zoe.wilk")
+    (sql,) = {
+        query["sql"] for query in queries if "LIKE" in query["sql"] and "email" in query["sql"]
+    }
+    with connection.cursor() as cursor:
+        # Twenty rows are quicker to read than any index.
+        cursor.execute("SET LOCAL enable_seqscan = off")
+        cursor.execute(f"EXPLAIN {sql}")
+        plan = "\n".join(line for (line,) in cursor.fetchall())
+    assert "Index Scan on accounts_user_by_name_start" in plan
+    assert "Index Scan on accounts_user_by_email_start" in plan
+
+
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="stems need PostgreSQL's search")
 def test_finds_other_forms_of_a_word(desk):
     wanted = TicketFactory(message="Invoices were duplicated")

@@ -1,6 +1,7 @@
 """Everything about a ticket on one page."""
 
 from datetime import timedelta
+from urllib.parse import quote
 
 import pytest
 from django.urls import reverse
@@ -115,6 +116,41 @@ def test_leads_to_the_neighbours_in_the_queue(desk):
     assert desk.get(url_of(third, queue)).context["after"] is None
     newest = desk.get(url_of(third, "tab%3Dall%26type%3Dbilling")).context
     assert (newest["before"], newest["after"]) == (first.pk, second.pk)
+
+
+@pytest.mark.parametrize("order", ["next", "newest", "oldest"])
+def test_leads_to_the_neighbours_in_a_search(desk, order):
+    now = timezone.now()
+    for hours, priority in ((1, 4), (9, 2), (5, 2), (3, 3)):
+        created_at = now - timedelta(hours=hours)
+        TicketFactory(message="xylophone", created_at=created_at, priority=priority)
+        TicketFactory(message="trumpet", created_at=created_at, priority=priority)
+    queue = f"tab=open&q=xylophone&order={order}"
+    listed = desk.get(reverse("admin:support_ticket_changelist") + f"?{queue}").context["rows"]
+    ids = [None, *(ticket.pk for ticket in listed), None]
+    for before, ticket, after in zip(ids, listed, ids[2:], strict=False):
+        context = desk.get(url_of(ticket, quote(queue))).context
+        assert (context["before"], context["after"]) == (before, after)
+
+
+def test_leads_on_from_a_ticket_that_left_the_search(desk, agent):
+    now = timezone.now()
+    first, second, third = (
+        TicketFactory(message="xylophone", created_at=now - timedelta(hours=hours))
+        for hours in (9, 5, 1)
+    )
+    Ticket.objects.filter(pk=second.pk).change(agent, state="solved")
+    context = desk.get(url_of(second, quote("tab=open&q=xylophone"))).context
+    assert (context["before"], context["after"]) == (first.pk, third.pk)
+
+
+def test_asks_once_what_a_search_finds(desk, django_assert_max_num_queries):
+    """Walking an index until a neighbour matches would read the whole table for a rare word."""
+    ticket = TicketFactory(message="xylophone")
+    with django_assert_max_num_queries(30) as queries:
+        desk.get(url_of(ticket, quote("tab=all&q=xylophone")))
+    asked = [query["sql"] for query in queries if "xylophone" in query["sql"].lower()]
+    assert len([sql for sql in asked if "support_tickets" in sql]) == 1
 
 
 QUEUES = ["%00", "tab=%00", "%2500", "q=%28", "page=x", "%F0%9F", "a" * 9_000]
