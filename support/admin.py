@@ -1,8 +1,10 @@
 """The desk's own things in the back-office: canned replies, tags, views that all agents see."""
 
 from django.contrib import admin
+from django.db.models import TextField
 
 from ctxfy_support.model_admin import ModelAdmin
+from support.back_office.forms import WrittenField
 from support.back_office.tickets import TicketAdmin as TicketAdmin
 from support.models import CannedReply, SavedView, Tag
 
@@ -11,6 +13,7 @@ from support.models import CannedReply, SavedView, Tag
 class CannedReplyAdmin(ModelAdmin):
     list_display = ("name",)
     search_fields = ("name", "text")
+    formfield_overrides = {TextField: {"form_class": WrittenField}}
 
 
 @admin.register(Tag)

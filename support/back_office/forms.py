@@ -107,14 +107,25 @@ class BulkForm(ChangeForm):
         return changes
 
 
+class WrittenField(forms.CharField):
+    """Text of several lines, whose line breaks count one character, as in the browser's box.
+
+    A browser sends each as CR LF.
+    """
+
+    def to_python(self, value: object) -> str:
+        text = super().to_python(value) or ""
+        return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
 class NoteForm(forms.Form):
-    text = forms.CharField(max_length=LONGEST_NOTE)
+    text = WrittenField(max_length=LONGEST_NOTE)
 
 
 class ReplyForm(forms.Form):
     """`seen` is the newest timeline entry that the agent's page showed."""
 
-    text = forms.CharField(max_length=LONGEST_REPLY)
+    text = WrittenField(max_length=LONGEST_REPLY)
     seen = forms.IntegerField(min_value=0, required=False)
     confirmed = forms.BooleanField(required=False)
 

@@ -3,17 +3,17 @@
 from typing import Any
 
 from django.contrib.auth.models import AbstractUser
-from django.http import QueryDict
+from django.http import Http404, QueryDict
 
 from support.answering import fill_in
 from support.back_office.agents import list_agents
-from support.back_office.forms import ReplyForm
+from support.back_office.forms import LONGEST_NOTE
 from support.back_office.queue import Queue
 from support.back_office.tabs import count_up_to
 from support.mailboxes import find_mailbox, is_mail_configured
 from support.models import Ticket
 from support.outbox import EmailStatus
-from support.replies import CannedReply
+from support.replies import LONGEST_REPLY, CannedReply
 from support.timeline import TicketEvent
 from support.triage import Priority, Tag, TicketState
 
@@ -21,6 +21,7 @@ EARLIER_SHOWN = 5
 EARLIER_COUNTED = 1_000
 EVENTS_SHOWN = 500
 TAGS_SUGGESTED = 100
+CANNED_NAMED = 500
 
 TRUST = {
     "own": ("The account's own address", "verified_user"),
@@ -75,8 +76,10 @@ def make_context(
         "priorities": Priority.choices,
         "all_tags": Tag.objects.all()[:TAGS_SUGGESTED],
         "tags": ", ".join(tag.name for tag in ticket.tags.all()),
-        "canned": _canned(ticket, agent),
-        "reply_form": ReplyForm(),
+        # Their names alone; a text is asked for when somebody chooses it.
+        "canned": list(CannedReply.objects.defer("text")[:CANNED_NAMED]),
+        "longest_reply": LONGEST_REPLY,
+        "longest_note": LONGEST_NOTE,
         "subtitle": None,
         **extra,
     }
@@ -89,8 +92,9 @@ def _events(ticket: Ticket) -> list[TicketEvent]:
     return list(reversed(newest))
 
 
-def _canned(ticket: Ticket, agent: AbstractUser) -> list[dict[str, str]]:
-    return [
-        {"name": canned.name, "text": fill_in(canned, ticket, agent)}
-        for canned in CannedReply.objects.all()
-    ]
+def get_canned_text(canned_id: int, ticket: Ticket, agent: AbstractUser) -> str:
+    """A canned reply, filled in for this ticket; raise Http404 where there is none."""
+    canned = CannedReply.objects.filter(pk=canned_id).first()
+    if canned is None:
+        raise Http404
+    return fill_in(canned, ticket, agent)

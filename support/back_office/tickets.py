@@ -16,6 +16,7 @@ from django.http import (
     HttpResponseBase,
     HttpResponseNotAllowed,
     HttpResponseRedirect,
+    JsonResponse,
     QueryDict,
     StreamingHttpResponse,
 )
@@ -28,7 +29,7 @@ from ctxfy_support.ids import parse_id
 from support.back_office import acts
 from support.back_office.agents import get_agent, list_agents
 from support.back_office.export import export
-from support.back_office.page import make_context
+from support.back_office.page import get_canned_text, make_context
 from support.back_office.queue import CHOICES, PER_PAGE, Queue
 from support.back_office.tabs import COUNT_LIMIT, TAB_COUNT_LIMIT, TABS
 from support.models import SavedView, Tag, Ticket, TicketState
@@ -93,8 +94,22 @@ def show_queue(request: HttpRequest) -> HttpResponse:
 
 @allow("view", "GET", "HEAD")
 def show_ticket(request: HttpRequest, object_id: str) -> HttpResponse:
-    """The ticket's page. Nothing is posted here: every act has an address of its own."""
-    return _show(request, get_ticket(object_id), request.GET.get("queue", ""))
+    """The ticket's page. Nothing is posted here: every act has an address of its own.
+
+    `?canned=<id>` puts a canned reply into the box, for browsers without script.
+    """
+    ticket, chosen = get_ticket(object_id), request.GET.get("canned", "")
+    extra = {}
+    if chosen.isdecimal() and len(chosen) < 16 and request.user.has_perm("support.reply_ticket"):
+        extra["reply_text"] = get_canned_text(int(chosen), ticket, get_agent(request))
+    return _show(request, ticket, request.GET.get("queue", ""), **extra)
+
+
+@allow("reply", "GET", "HEAD")
+def show_canned(request: HttpRequest, object_id: str, canned_id: int) -> JsonResponse:
+    """A canned reply's text for this ticket, which the page's script puts into the box."""
+    text = get_canned_text(canned_id, get_ticket(object_id), get_agent(request))
+    return JsonResponse({"text": text})
 
 
 def _show(request: HttpRequest, ticket: Ticket, queue: str, **extra: object) -> TemplateResponse:
@@ -204,6 +219,7 @@ class TicketAdmin(ModelAdmin):
         return [
             place("bulk/", change_many, "bulk"),
             place("export/", export_queue, "export"),
+            place("<str:object_id>/canned/<int:canned_id>/", show_canned, "canned"),
             place("views/", save_view, "save_view"),
             place("views/<int:view_id>/remove/", remove_view, "remove_view"),
             *(

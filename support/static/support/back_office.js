@@ -166,11 +166,29 @@ function startTicket() {
   });
   const canned = document.querySelector("[data-canned]");
   if (!canned) return;
-  const texts = JSON.parse(document.getElementById("canned-replies").textContent);
-  canned.addEventListener("change", () => {
-    const field = document.getElementById("reply-text");
-    if (canned.value !== "") field.setRangeText(texts[canned.value].text, field.selectionStart, field.selectionEnd, "end");
-    canned.value = "";
-    field.focus();
-  });
+  canned.addEventListener("change", () => insertCanned(canned));
+}
+
+async function insertCanned(select) {
+  const field = document.getElementById("reply-text");
+  const address = select.dataset.canned.replace(/0\/$/, `${select.value}/`);
+  const prompt = select.options[0];
+  const label = prompt.textContent;
+  if (!select.value) return;
+  select.value = "";
+  select.disabled = true;
+  prompt.textContent = "Loading";
+  try {
+    const response = await fetch(address, { headers: { Accept: "application/json" } });
+    // A session that ended leads to the log-in page.
+    if (!response.ok || response.redirected) throw new Error();
+    const { text } = await response.json();
+    field.setRangeText(text, field.selectionStart, field.selectionEnd, "end");
+    field.dispatchEvent(new Event("input", { bubbles: true }));
+    prompt.textContent = label;
+  } catch {
+    prompt.textContent = "Could not be loaded";
+  }
+  select.disabled = false;
+  field.focus();
 }

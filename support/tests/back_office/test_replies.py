@@ -5,6 +5,7 @@ from datetime import timedelta
 from io import StringIO
 
 import pytest
+from django.contrib.auth.models import Permission
 from django.core.management import call_command
 from django.urls import reverse
 from django.utils import timezone
@@ -245,6 +246,10 @@ def test_waits_when_the_customers_server_says_later(desk, use_mail, scripted_smt
     assert Reply.objects.get().email_status == "pending"
 
 
+def canned_url(ticket, pk):
+    return reverse("admin:support_ticket_canned", args=[ticket.pk, pk])
+
+
 def test_fills_in_a_canned_reply(desk, agent, ticket):
     CannedReply.objects.create(
         name="Hello",
@@ -252,8 +257,70 @@ def test_fills_in_a_canned_reply(desk, agent, ticket):
         "{{ password }} {{ account.password }} <script>",
     )
     (canned,) = desk.get(reverse("admin:support_ticket_change", args=[ticket.pk])).context["canned"]
-    assert canned["text"] == (
+    assert desk.get(canned_url(ticket, canned.pk)).json()["text"] == (
         f"Hello {ticket.user.username}, bea here about {ticket.pk} (billing, pro): "
         "{{ password }} {{ account.password }} <script>"
     )
     assert "<script>{{" not in page_of(desk, ticket)
+
+
+def test_fills_in_a_canned_reply_without_script(desk, use_mail, smtp_server, ticket):
+    use_mail(smtp_server)
+    canned = CannedReply.objects.create(name="Hello", text="Hello </textarea>{{ account }}")
+    url = reverse("admin:support_ticket_change", args=[ticket.pk])
+    page = desk.get(f"{url}?canned={canned.pk}").content.decode()
+    assert f"Hello &lt;/textarea&gt;{ticket.user.username}</textarea>" in page
+
+
+@pytest.mark.parametrize("chosen", ["x", "%00", "9" * 40, "-1", "²", ""])
+def test_never_breaks_on_a_strange_canned_reply(desk, ticket, chosen):
+    url = reverse("admin:support_ticket_change", args=[ticket.pk])
+    assert desk.get(f"{url}?canned={chosen}").status_code == 200
+
+
+@pytest.mark.parametrize("pk", [7, 10**15, 10**40])
+def test_knows_no_other_canned_reply(desk, ticket, pk):
+    assert desk.get(canned_url(ticket, pk)).status_code == 404
+
+
+def test_shows_a_canned_reply_to_those_who_may_answer(desk, agent, ticket):
+    canned = CannedReply.objects.create(name="Hello", text="a word of ours")
+    agent.groups.get().permissions.remove(Permission.objects.get(codename="reply_ticket"))
+    client, url = log_in(agent), reverse("admin:support_ticket_change", args=[ticket.pk])
+    assert client.get(canned_url(ticket, canned.pk)).status_code == 403
+    assert "a word of ours" not in client.get(f"{url}?canned={canned.pk}").content.decode()
+
+
+def test_names_canned_replies_and_leaves_their_texts(
+    desk, use_mail, smtp_server, ticket, django_assert_max_num_queries
+):
+    use_mail(smtp_server)
+    page_of(desk, ticket)
+    with django_assert_max_num_queries(25) as few:
+        page_of(desk, ticket)
+    CannedReply.objects.bulk_create(
+        CannedReply(name=f"Reply {number:04}", text="x" * 20_000) for number in range(600)
+    )
+    with django_assert_max_num_queries(len(few)):
+        page = page_of(desk, ticket)
+    assert page.count("Reply 0") == 500
+    assert len(page) < 120_000
+
+
+LINES = "a line\r\n" * 2_857
+
+
+@pytest.mark.parametrize("field", ["reply", "note"])
+def test_counts_a_line_break_as_one_character(desk, provider, ticket, field):
+    """As the browser's own bound does; it sends each as CR LF."""
+    url = reverse(f"admin:support_ticket_{field}", args=[ticket.pk])
+    desk.post(url, {"text": f"{LINES}{'x' * (20_000 - 7 * 2_857)}", "seen": "0"})
+    assert ticket.events.filter(kind=field).count() == 1
+    desk.post(url, {"text": f"{LINES}{'x' * (20_001 - 7 * 2_857)}", "seen": "1"})
+    assert ticket.events.filter(kind=field).count() == 1
+
+
+def test_counts_a_line_break_of_a_canned_reply_as_one(admin_client):
+    text = f"{LINES}x"
+    admin_client.post(reverse("admin:support_cannedreply_add"), {"name": "Long", "text": text})
+    assert CannedReply.objects.get().text == text.replace("\r\n", "\n")
