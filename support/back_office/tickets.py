@@ -28,7 +28,7 @@ from unfold.admin import ModelAdmin
 from ctxfy_support.ids import parse_id
 from support.back_office import acts
 from support.back_office.agents import get_agent, list_agents
-from support.back_office.export import export
+from support.back_office.export import Export
 from support.back_office.page import get_canned_text, make_context
 from support.back_office.queue import CHOICES, PER_PAGE, Queue
 from support.back_office.tabs import COUNT_LIMIT, TAB_COUNT_LIMIT, TABS
@@ -164,10 +164,14 @@ def change_many(request: HttpRequest) -> HttpResponse:
 
 @allow("export", "POST")
 def export_queue(request: HttpRequest) -> StreamingHttpResponse:
-    """The list's tickets as CSV; `X-Ticket-Count` lets the page show how far it is."""
+    """The list's tickets as CSV; `X-Ticket-Count` lets the page show how far it is.
+
+    The count is in the file's name too: whoever has the file alone can see whether it is whole.
+    """
     agent = get_agent(request)
     queue = Queue(agent, QueryDict(request.POST.get("queue", "")))
-    count = str(queue.count) if queue.is_counted else f"more than {COUNT_LIMIT}"
+    export = Export(queue, agent)
+    count = f"more than {COUNT_LIMIT}" if export.count is None else str(export.count)
     LogEntry.objects.create(
         user_id=agent.pk,
         content_type=ContentType.objects.get_for_model(Ticket),
@@ -175,10 +179,10 @@ def export_queue(request: HttpRequest) -> StreamingHttpResponse:
         action_flag=CHANGE,
         change_message=f"Exported: {queue.query_string()}"[:2000],
     )
-    response = StreamingHttpResponse(export(queue, agent), content_type="text/csv; charset=utf-8")
-    name = f"tickets-{timezone.now():%Y-%m-%d-%H%M}.csv"
+    response = StreamingHttpResponse(export.lines(), content_type="text/csv; charset=utf-8")
+    name = f"{count.replace(' ', '-')}-tickets-{timezone.now():%Y-%m-%d-%H%M}.csv"
     response["Content-Disposition"] = f'attachment; filename="{name}"'
-    response["X-Ticket-Count"] = str(queue.count) if queue.is_counted else ""
+    response["X-Ticket-Count"] = "" if export.count is None else str(export.count)
     return response
 
 

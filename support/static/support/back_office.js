@@ -119,7 +119,7 @@ async function exportTickets(form) {
   dialog.showModal();
   try {
     const response = await fetch(form.action, { method: "POST", body: new FormData(form), signal: controller.signal });
-    if (!response.ok) throw new Error(`the server answered ${response.status}`);
+    if (!response.ok || response.redirected) throw new Error(`The server answered ${response.status}${response.redirected ? ", for you are logged out" : ""}.`);
     const total = Number(response.headers.get("X-Ticket-Count")) || 0;
     if (total) bar.max = total;
     const parts = [];
@@ -133,8 +133,13 @@ async function exportTickets(form) {
       if (total) bar.value = Math.max(0, records);
       text.textContent = `${Math.max(0, records).toLocaleString("en")}${total ? ` of ${total.toLocaleString("en")}` : ""} tickets`;
     }
+    const file = new Blob(parts, { type: "text/csv" });
+    // No ticket's record looks so: it begins with an id, and CR LF stands within none.
+    const lastWords = /\r\n"(INCOMPLETE: [^"]*)"[^\r]*\r\n$/.exec(await file.slice(-600).text());
+    if (lastWords) throw new Error(lastWords[1]);
+    if (records < total) throw new Error(`INCOMPLETE: ${Math.max(0, records)} of ${total} tickets.`);
     const link = document.createElement("a");
-    link.href = URL.createObjectURL(new Blob(parts, { type: "text/csv" }));
+    link.href = URL.createObjectURL(file);
     link.download = /filename="([^"]+)"/.exec(response.headers.get("Content-Disposition"))[1];
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 60000);
@@ -142,7 +147,7 @@ async function exportTickets(form) {
     stop.textContent = "Close";
   } catch (error) {
     if (error.name === "AbortError") return;
-    text.textContent = `The export stopped: ${error.message}. Try again.`;
+    text.textContent = `The export is not whole, and nothing was saved. ${error.message}`;
     stop.textContent = "Close";
   }
 }

@@ -122,6 +122,30 @@ def test_gets_an_agent_through_the_day(bea, service, smtp_server, browse):
     assert "/admin/login/" in page.url
 
 
+@pytest.fixture
+def broken_export(bea):
+    """501 tickets, and a database that refuses to note the second batch's only one."""
+    first, *_ = TicketFactory.create_batch(501, user=UserFactory(), email_status="sent")
+    refuse = "CREATE TRIGGER refuse BEFORE INSERT ON support_ticket_events WHEN NEW.ticket_id = "
+    with connection.cursor() as cursor:
+        cursor.execute(f"{refuse}'{first.pk.hex}' BEGIN SELECT RAISE(ABORT, 'gone'); END")
+    yield
+    with connection.cursor() as cursor:
+        cursor.execute("DROP TRIGGER refuse")
+
+
+@on_sqlite
+def test_shows_that_an_export_is_not_whole(bea, broken_export, service, browse):
+    page = log_in(browse, service(), may_fail="/export/")
+    page.goto(page.url + "support/ticket/?tab=all")
+    downloads = []
+    page.on("download", lambda download: downloads.append(download))
+    page.get_by_role("button", name="Export").click()
+    see(page, "The export is not whole, and nothing was saved.")
+    assert_good(page)
+    assert downloads == []
+
+
 def test_asks_before_a_second_claim(bea, service, browse):
     colleague = make_staff("Agents", "cem")
     TicketFactory(assignee=colleague, email_status="sent")
