@@ -5,6 +5,7 @@ recipient were refused, so no mail can go until someone mends them. The texts ar
 server or a library says may quote a credential.
 """
 
+import re
 import smtplib
 import ssl
 from dataclasses import dataclass
@@ -23,9 +24,14 @@ LONGEST_RETRY_AFTER = timedelta(hours=24)
 
 # Of a mail that never got as far as the provider, which says nothing about the way there.
 NEVER_SENT_CODE = "invalid"
+DEADLINE_CODE = "deadline"
 SUPPORT_EMAIL_REFUSED = "The mail server refused the recipient (SUPPORT_EMAIL)"
+SIZE_LIMIT = 552
+# RFC 3463, 3.3 and 3.4. Too large for the system, or for the administrator.
+_TOO_LARGE_CODES = {"5.3.4", "5.2.3"}
+MAILBOX_FULL_CODE = "5.2.2"
 # Gmail's and Workspace's answer when the day's quota is used up: tomorrow cures it.
-_QUOTA_CODE = b"5.4.5"
+_QUOTA_CODE = "5.4.5"
 
 
 class FailureKind(StrEnum):
@@ -34,8 +40,34 @@ class FailureKind(StrEnum):
     CHANNEL = "channel"
 
 
+class Phase(StrEnum):
+    """What an attempt was waiting for when its deadline struck."""
+
+    CONNECT = "connect"
+    TLS = "tls"
+    GREETING = "greeting"
+    LOGIN = "login"
+    SENDING = "sending"
+
+
+DEADLINE_TEXTS = {
+    Phase.CONNECT: "The mail server could not be reached in time",
+    Phase.TLS: "The mail server did not finish the TLS handshake in time",
+    Phase.GREETING: "The mail server did not greet us in time",
+    Phase.LOGIN: "The mail server did not answer the log-in in time",
+    Phase.SENDING: "The mail server did not answer in time",
+}
+
+
 class DeadlineExceededError(Exception):
-    """The attempt was cut off at its deadline; the mail may still have been accepted."""
+    """The attempt was cut off at its deadline.
+
+    In its last phase, sending, the mail may still have been accepted.
+    """
+
+    def __init__(self, phase: Phase = Phase.SENDING) -> None:
+        super().__init__(DEADLINE_TEXTS[phase])
+        self.phase = phase
 
 
 @dataclass(frozen=True)
@@ -66,8 +98,8 @@ def _channel(code: object, text: str) -> Failure:
 def classify(exc: BaseException) -> Failure:
     """What an exception of a send means; never raises, and knows an answer for every exception."""
     match exc:
-        case DeadlineExceededError():
-            return _transient("deadline", "The mail server did not answer in time")
+        case DeadlineExceededError(phase=phase):
+            return _transient(DEADLINE_CODE, DEADLINE_TEXTS[phase])
         case AnymailRequestsAPIError():
             return _classify_http(exc)
         case smtplib.SMTPException():
@@ -97,16 +129,14 @@ def _classify_smtp(exc: smtplib.SMTPException) -> Failure:
         case smtplib.SMTPNotSupportedError():
             return _channel("unsupported", "The mail server lacks STARTTLS or AUTH: check the port")
         case smtplib.SMTPRecipientsRefused(recipients=recipients):
-            code = next((code for code, _ in recipients.values()), 0)
-            permanent = _channel(code, SUPPORT_EMAIL_REFUSED)
-        case smtplib.SMTPDataError(smtp_code=code, smtp_error=words) if _is_quota(words):
-            permanent = _channel(code, "The mail account's sending quota is used up")
-        case smtplib.SMTPDataError(smtp_code=code):
-            permanent = _message(code, "The mail server refused this mail")
+            code, words = next(iter(recipients.values()), (0, b""))
+            permanent = _classify_refused_recipient(code, words)
         case smtplib.SMTPAuthenticationError(smtp_code=code):
             permanent = _channel(code, "The mail server refused the user name or password")
-        case smtplib.SMTPSenderRefused(smtp_code=code):
-            permanent = _channel(code, "The mail server refused the sender (SUPPORT_EMAIL_FROM)")
+        case smtplib.SMTPDataError(smtp_code=code, smtp_error=words):
+            permanent = _classify_refused_data(code, words)
+        case smtplib.SMTPSenderRefused(smtp_code=code, smtp_error=words):
+            permanent = _classify_refused_sender(code, words)
         case smtplib.SMTPResponseException(smtp_error=str()):
             # smtplib's own 500 for a line that is too long; a server's words are bytes.
             return _transient("connection", "The mail server's answer made no sense")
@@ -121,8 +151,52 @@ def _classify_smtp(exc: smtplib.SMTPException) -> Failure:
     return _transient(code, "The mail server asked to try again later")
 
 
-def _is_quota(words: bytes | str) -> bool:
-    return isinstance(words, bytes) and words.startswith(_QUOTA_CODE)
+def _classify_refused_sender(code: int, words: bytes | str) -> Failure:
+    """5yz at MAIL FROM, where smtplib says how large the mail is (RFC 1870, 6.1)."""
+    status = find_enhanced_status(words)
+    if status == _QUOTA_CODE:
+        return _used_up(code)
+    if status in _TOO_LARGE_CODES or (code == SIZE_LIMIT and status != MAILBOX_FULL_CODE):
+        return _too_large(code)
+    return _channel(code, "The mail server refused the sender (SUPPORT_EMAIL_FROM)")
+
+
+def _classify_refused_recipient(code: int, words: bytes | str) -> Failure:
+    """5yz at RCPT TO, to SUPPORT_EMAIL; a size may be refused here too (RFC 1870, 6.4)."""
+    status = find_enhanced_status(words)
+    if status in _TOO_LARGE_CODES:
+        return _too_large(code)
+    if code == SIZE_LIMIT and status != MAILBOX_FULL_CODE:
+        # Of the size, the room or the number of recipients: RFC 5321, 4.5.3.1.10 takes it for 452.
+        return _transient(code, "The mail server's room for this recipient is used up")
+    return _channel(code, SUPPORT_EMAIL_REFUSED)
+
+
+def _classify_refused_data(code: int, words: bytes | str) -> Failure:
+    """5yz at DATA or after the dot: this mail's fault, unless the server says that it is not."""
+    status = find_enhanced_status(words)
+    if status == _QUOTA_CODE:
+        return _used_up(code)
+    if status == MAILBOX_FULL_CODE:
+        return _channel(code, SUPPORT_EMAIL_REFUSED)
+    if status in _TOO_LARGE_CODES:
+        return _too_large(code)
+    return _message(code, "The mail server refused this mail")
+
+
+def _too_large(code: int) -> Failure:
+    return _message(code, "The mail is larger than the mail server takes")
+
+
+def _used_up(code: int) -> Failure:
+    return _channel(code, "The mail account's sending quota is used up")
+
+
+def find_enhanced_status(words: bytes | str) -> str:
+    """The enhanced status code (RFC 3463) that a server's words begin with, else nothing."""
+    text = words.decode("latin-1") if isinstance(words, bytes) else words
+    found = re.match(r"[245]\.\d{1,3}\.\d{1,3}(?!\S)", text, re.ASCII)
+    return found[0] if found else ""
 
 
 def _classify_http(exc: AnymailRequestsAPIError) -> Failure:

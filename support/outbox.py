@@ -74,8 +74,10 @@ class OutboxQuerySet(models.QuerySet[M]):
         """What a worker may take now: pending, its time come, in nobody's hands."""
         return self.unleased().filter(email_status=EmailStatus.PENDING, next_attempt_at__lte=Now())
 
-    def claim(self) -> M | None:
+    def claim(self, extra: timedelta = timedelta(0)) -> M | None:
         """Lease one row of this QuerySet, the first in its order; None if there is none to take.
+
+        `extra`: what the attempt may take beyond its deadline.
 
         Two callers never get the same row: one statement decides, and on PostgreSQL it steps
         over the rows that others are deciding about.
@@ -87,7 +89,7 @@ class OutboxQuerySet(models.QuerySet[M]):
             if connection.features.has_select_for_update_skip_locked:
                 candidate = candidate.select_for_update(skip_locked=True)
             claimed = everything.filter(pk=candidate).update(
-                lease_token=token, leased_until=Now() + lease_duration()
+                lease_token=token, leased_until=Now() + lease_duration() + extra
             )
         # The row may be gone from us again: a process that is stopped here outlives its lease.
         return everything.filter(lease_token=token).first() if claimed else None

@@ -8,7 +8,7 @@ import smtplib
 from django.conf import settings
 from django.db import models
 
-from support.failures import Failure, FailureKind
+from support.failures import MAILBOX_FULL_CODE, Failure, FailureKind, find_enhanced_status
 from support.outbox import OutboxMessage, OutboxQuerySet, outbox_indexes
 
 LONGEST_REPLY = 20_000
@@ -52,11 +52,15 @@ class Reply(OutboxMessage):
 
     def classify(self, exc: BaseException) -> Failure:
         """A refused recipient is this customer's trouble; the mail of the others still goes."""
+        code = 0
         if isinstance(exc, smtplib.SMTPRecipientsRefused):
             code = next((code for code, _ in exc.recipients.values()), 0)
-            if 500 <= code <= 599:
-                text = "The mail server refused the customer's address"
-                return Failure(FailureKind.MESSAGE, str(code), text)
+        elif isinstance(exc, smtplib.SMTPDataError):
+            is_full = find_enhanced_status(exc.smtp_error) == MAILBOX_FULL_CODE
+            code = exc.smtp_code if is_full else 0
+        if 500 <= code <= 599:
+            text = "The mail server refused the customer's address"
+            return Failure(FailureKind.MESSAGE, str(code), text)
         return super().classify(exc)
 
 

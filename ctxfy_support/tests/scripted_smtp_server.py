@@ -1,8 +1,7 @@
 """An SMTP server that misbehaves where a test says so.
 
 Stages for `faults`: connect (the banner), EHLO, HELO, STARTTLS, AUTH, MAIL, RCPT, DATA, "." (the
-end of the data), RSET, NOOP, QUIT. smtplib tries LOGIN when PLAIN is refused, so an AUTH fault
-with times=1 is cured within the same attempt.
+end of the data), RSET, NOOP, QUIT.
 """
 
 import base64

@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import Error as DatabaseFailure
@@ -13,7 +13,7 @@ from django.utils import timezone
 from support.delivery.breaker import UNREACHABLE_CODES, breaker
 from support.delivery.composing import compose
 from support.delivery.monitoring import count_attempt
-from support.delivery.transport import pool
+from support.delivery.transport import PATIENCE, pool
 from support.failures import Failure, FailureKind
 from support.mailboxes import is_mail_configured
 from support.models import Ticket, outboxes
@@ -24,8 +24,10 @@ logger = logging.getLogger(__name__)
 DATABASE_AWAY = Failure(FailureKind.TRANSIENT, "database", "The database did not answer")
 
 
-def attempt(row: OutboxMessage) -> Failure | None:
+def attempt(row: OutboxMessage, patience: timedelta = timedelta(0)) -> Failure | None:
     """Send a row that the caller holds; None if its mail was accepted. Never raises.
+
+    `patience`: what logging in may take beyond the deadline, which the lease must allow for.
 
     If the outcome cannot be recorded (the database went away, the lease was lost), the row stays
     as it is and is sent again once its lease is over: a copy with the same Message-ID.
@@ -33,7 +35,7 @@ def attempt(row: OutboxMessage) -> Failure | None:
     started_at, started = timezone.now(), time.monotonic()
     failure = None
     try:
-        pool.send(compose(row))
+        pool.send(compose(row), patience)
     except DatabaseFailure:
         # While the mail was written: not an attempt. The row comes back when its lease ends.
         logger.exception("Mail %s could not be read from the database", row.pk)
@@ -74,31 +76,36 @@ def _record(row: OutboxMessage, failure: Failure | None, started_at: datetime, t
         logger.log(level, "Mail %s was not accepted: %s", row.pk, failure)
 
 
-def claim_next(rows: OutboxQuerySet[OutboxMessage] | None = None) -> OutboxMessage | None:
+def claim_next(
+    rows: OutboxQuerySet[OutboxMessage] | None = None, patience: timedelta = timedelta(0)
+) -> OutboxMessage | None:
     """Lease the row (of `rows`, else of any outbox) whose time came first; None if none is due."""
     for queue in outboxes() if rows is None else (rows,):
-        if row := queue.due().order_by("next_attempt_at").claim():
+        if row := queue.due().order_by("next_attempt_at").claim(patience):
             return row
     return None
 
 
 def attempt_next(
-    rows: OutboxQuerySet[OutboxMessage] | None = None,
+    rows: OutboxQuerySet[OutboxMessage] | None = None, patience: timedelta = PATIENCE
 ) -> tuple[OutboxMessage, Failure | None] | None:
     """Claim the row (of `rows`) whose time came first and try it; None if there is none to try.
 
-    While the channel is down, only the caller that gets the probe tries a row.
+    While the channel is down, only the caller that gets the probe tries a row, and with patience:
+    what it finds out, all go by.
     """
     down = breaker.is_down()
     if down and not breaker.is_probe_due():
         return None
-    row = claim_next(rows)
+    if not down:
+        patience = timedelta(0)
+    row = claim_next(rows, patience)
     if row is None:
         return None
     if down and not breaker.take_probe():
         row.release()
         return None
-    return row, attempt(row)
+    return row, attempt(row, patience)
 
 
 def sends_inline() -> bool:
@@ -132,6 +139,7 @@ def _probe() -> None:
 def attempt_within(rows: OutboxQuerySet[OutboxMessage], seconds: float) -> int:
     """Try those of the rows that are due, for about so long; return how many were sent."""
     sent, end = 0, time.monotonic() + seconds
-    while time.monotonic() < end and (tried := attempt_next(rows)):
+    # An agent waits for it: no patience.
+    while time.monotonic() < end and (tried := attempt_next(rows, timedelta(0))):
         sent += tried[1] is None
     return sent

@@ -12,7 +12,13 @@ from datetime import timedelta
 from django.db import models
 from django.db.models.functions import Now
 
-from support.failures import NEVER_SENT_CODE, SUPPORT_EMAIL_REFUSED, Failure, FailureKind
+from support.failures import (
+    DEADLINE_CODE,
+    NEVER_SENT_CODE,
+    SUPPORT_EMAIL_REFUSED,
+    Failure,
+    FailureKind,
+)
 from support.mail_channel import MailChannel, channel_name
 
 logger = logging.getLogger(__name__)
@@ -20,7 +26,7 @@ logger = logging.getLogger(__name__)
 PROBE_EVERY = timedelta(seconds=30)
 UNREACHABLE_LIMIT = 3
 REMEMBER_SECONDS = 1.0
-UNREACHABLE_CODES = ("deadline", "connection", "tls")
+UNREACHABLE_CODES = (DEADLINE_CODE, "connection", "tls")
 
 
 class Breaker:
@@ -97,8 +103,22 @@ class Breaker:
                 PROBE_EVERY.total_seconds(),
             )
         else:
-            self._rows().update(**state)
+            self._go_on(failure, state)
         self._remember(down=True)
+
+    def _go_on(self, failure: Failure, state: dict[str, Any]) -> None:
+        """Note one more failure of a channel that is down; say why it is once that is known.
+
+        A server that merely did not answer in time disproves no refusal.
+        """
+        unexplained = self._rows().exclude(last_error__startswith=f"{FailureKind.CHANNEL} ")
+        if failure.kind is FailureKind.CHANNEL and unexplained.update(**state):
+            logger.error("MAIL IS DOWN, and now it is known why: %s", failure)
+        elif failure.code == DEADLINE_CODE:
+            if not unexplained.update(**state):
+                self._rows().update(next_probe_at=state["next_probe_at"])
+        else:
+            self._rows().update(**state)
 
     def _close(self, duration: timedelta, to_support: bool) -> bool:
         # An attempt that began before the refusal does not disprove it, nor does a customer's

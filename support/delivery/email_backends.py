@@ -24,6 +24,10 @@ from django.core.mail import BadHeaderError, EmailMessage
 from django.core.mail.backends import smtp
 from requests.adapters import HTTPAdapter
 
+from support.failures import Phase
+
+# All of them over TLS, so the plainest comes first.
+LOGIN_MECHANISMS = ("PLAIN", "LOGIN", "CRAM-MD5")
 _WARNINGS_LOCK = threading.Lock()
 
 
@@ -34,6 +38,8 @@ class SocketWatch:
         self._lock = threading.Lock()
         self._handles: list[socket.socket] = []
         self._aborted = False
+        # What the attempt is waiting for; whoever cuts it off tells from it what was missing.
+        self.phase = Phase.SENDING
 
     def add(self, sock: socket.socket) -> socket.socket:
         """Watch a socket; return its second handle, or raise where the attempt is over.
@@ -83,9 +89,15 @@ def _watched(connection_class: Any, watch: SocketWatch) -> Any:
         handle: socket.socket | None = None
 
         def _new_conn(self) -> socket.socket:
+            watch.phase = Phase.CONNECT
             sock: socket.socket = super()._new_conn()
             self.handle = watch.add(sock)
+            watch.phase = Phase.TLS
             return sock
+
+        def connect(self) -> None:
+            super().connect()
+            watch.phase = Phase.SENDING
 
         def close(self) -> None:
             super().close()
@@ -174,16 +186,49 @@ class SendGridBackend(sendgrid.EmailBackend):
 
 
 class _WatchedSMTP(smtplib.SMTP):
+    """Says what it is waiting for, and tries one way to log in."""
+
     watch: SocketWatch
+    phase_once_connected = Phase.GREETING
 
     def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
+        self.watch.phase = Phase.CONNECT
         sock: socket.socket = super()._get_socket(host, port, timeout)  # type: ignore[misc]  # private
         self.watch.add(sock)
+        self.watch.phase = self.phase_once_connected
         return sock
+
+    def getreply(self) -> tuple[int, bytes]:
+        if self.watch.phase is Phase.TLS and self.phase_once_connected is Phase.TLS:
+            self.watch.phase = Phase.GREETING  # The handshake is over: this is the banner.
+        return super().getreply()
+
+    def starttls(self, *args: Any, **kwargs: Any) -> tuple[int, bytes]:
+        self.ehlo_or_helo_if_needed()
+        self.watch.phase = Phase.TLS
+        answer = super().starttls(*args, **kwargs)
+        self.watch.phase = Phase.GREETING  # Which starts anew.
+        return answer
+
+    def login(self, *args: Any, **kwargs: Any) -> tuple[int, bytes]:
+        """Log in by PLAIN if the server offers it, else LOGIN, else CRAM-MD5.
+
+        smtplib would try one after the other with a password that was refused. Servers delay each
+        refusal, so the deadline struck before the answer was known; and some count them.
+        """
+        self.ehlo_or_helo_if_needed()
+        self.watch.phase = Phase.LOGIN
+        offered = self.esmtp_features.get("auth", "").upper().split()
+        chosen = next((name for name in LOGIN_MECHANISMS if name in offered), None)
+        if chosen:
+            self.esmtp_features["auth"] = chosen
+        return super().login(*args, **kwargs)
 
 
 class _WatchedSMTPOverTLS(smtplib.SMTP_SSL, _WatchedSMTP):
     """smtplib asks its next base class for the socket, which is ours, before it adds TLS."""
+
+    phase_once_connected = Phase.TLS
 
 
 class SMTPBackend(smtp.EmailBackend):
@@ -201,6 +246,7 @@ class SMTPBackend(smtp.EmailBackend):
         return type(base.__name__, (base,), {"watch": self.watch})
 
     def open(self) -> bool | None:
+        self.watch.phase = Phase.SENDING
         if self.connection is not None and self.is_idle and not self._is_alive():
             self.close()
         try:
@@ -216,6 +262,7 @@ class SMTPBackend(smtp.EmailBackend):
         return opened
 
     def send_messages(self, email_messages: Sequence[EmailMessage]) -> int:
+        self.watch.phase = Phase.SENDING
         sent = super().send_messages(email_messages)
         self.is_idle = True
         return sent

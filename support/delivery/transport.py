@@ -7,14 +7,18 @@ import contextlib
 import contextvars
 import threading
 import time
+from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
 from django.core.mail import EmailMessage, get_connection
 
-from support.failures import DeadlineExceededError
+from support.failures import DeadlineExceededError, Phase
 
 LONGEST_IDLE_SECONDS = 20
+# What a probe may take beyond the deadline to log in: nobody waits for it, and a server that
+# delays its refusal beyond the deadline would never be heard.
+PATIENCE = timedelta(seconds=20)
 # What an attempt that was cut off may take to say that it had just been accepted.
 GRACE_SECONDS = 0.1
 
@@ -25,20 +29,26 @@ class Connection:
     Whoever waits for the attempt also records its outcome, so an abandoned one records nothing.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, patience: timedelta = timedelta(0)) -> None:
+        self.patience = patience.total_seconds()
         # The deadline decides; a socket's own time-out only ends what cannot be shut, a connect.
-        self.backend: Any = get_connection(timeout=settings.SUPPORT_EMAIL_DEADLINE + 1)
+        seconds = settings.SUPPORT_EMAIL_DEADLINE + self.patience + 1
+        self.backend: Any = get_connection(timeout=seconds)
         self.last_used = time.monotonic()
         self.is_aborted = False
 
     def send(self, message: EmailMessage, seconds: float) -> None:
-        """Return once the mail is accepted; raise DeadlineExceededError or the backend's error."""
-        done = threading.Event()
+        """Return once the mail is accepted; raise DeadlineExceededError or the backend's error.
+
+        With patience, the seconds count from when the connection is open, which may take its own.
+        """
+        opened, done = threading.Event(), threading.Event()
         errors: list[BaseException] = []
 
         def attempt() -> None:
             try:
                 self.backend.open()
+                opened.set()
                 if not self.backend.send_messages([message]):
                     raise RuntimeError("the backend sent nothing")
             except BaseException as exc:
@@ -47,17 +57,25 @@ class Connection:
                 with contextlib.suppress(OSError):
                     self.backend.close()
             finally:
+                opened.set()
                 done.set()
 
         context = contextvars.copy_context()
         threading.Thread(target=context.run, args=(attempt,), daemon=True).start()
-        if not done.wait(seconds):
+        in_time = not self.patience or opened.wait(seconds + self.patience)
+        if not in_time or not done.wait(seconds):
+            phase = self.phase
             self.abort()
             if not done.wait(GRACE_SECONDS) or errors:
-                raise DeadlineExceededError
+                raise DeadlineExceededError(phase)
         if errors:
             raise errors[0]
         self.last_used = time.monotonic()
+
+    @property
+    def phase(self) -> Phase:
+        watch = getattr(self.backend, "watch", None)
+        return watch.phase if watch else Phase.SENDING
 
     def abort(self) -> None:
         """Shut the sockets under an attempt that may still be running; no other can follow."""
@@ -79,12 +97,13 @@ class ConnectionPool:
         self._lock = threading.Lock()
         self._idle: list[Connection] = []
 
-    def send(self, message: EmailMessage) -> None:
+    def send(self, message: EmailMessage, patience: timedelta = timedelta(0)) -> None:
         """Send within SUPPORT_EMAIL_DEADLINE seconds over a kept connection or a new one.
 
-        Raises DeadlineExceededError, or whatever the backend raised; classify() knows them all.
+        `patience`: what opening a connection may take beyond that. Raises DeadlineExceededError,
+        or whatever the backend raised; classify() knows them all.
         """
-        connection = self._take()
+        connection = self._take(patience)
         try:
             connection.send(message, settings.SUPPORT_EMAIL_DEADLINE)
         except BaseException:
@@ -96,11 +115,11 @@ class ConnectionPool:
         with self._lock:
             self._idle.append(connection)
 
-    def _take(self) -> Connection:
+    def _take(self, patience: timedelta) -> Connection:
         self.close_stale()
         with self._lock:
             taken = self._idle.pop() if self._idle else None
-        return taken or Connection()
+        return taken or Connection(patience)
 
     def close_stale(self) -> None:
         """Close the connections that were not used lately."""

@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from datetime import timedelta
 from functools import partial
 from io import StringIO
@@ -16,6 +17,7 @@ from ctxfy_support.tests.scripted_smtp_server import Answer
 from ctxfy_support.tests.sendgrid_server import Response
 from support.delivery import attempts
 from support.delivery.breaker import breaker
+from support.failures import Failure, FailureKind
 from support.mail_channel import MailChannel
 from support.models import Ticket
 from support.tests.factories import TicketFactory
@@ -190,6 +192,46 @@ def test_opens_after_three_that_did_not_get_through(channel, post, use_mail, fau
     assert not Ticket.objects.filter(attempts=0).exists()
     post()
     assert Ticket.objects.filter(attempts=0).count() == 1
+
+
+def test_says_why_once_a_late_refusal_is_heard(post, use_mail, scripted_smtp_server, caplog):
+    """The server says that the password is wrong, but later than a request can wait."""
+    use_mail(scripted_smtp_server, SUPPORT_EMAIL_DEADLINE="0.2", GOOGLE_SMTP_PASSWORD="wrong")
+    scripted_smtp_server.faults["AUTH"] = Meanwhile(partial(time.sleep, 0.6))
+    for _ in range(3):
+        post()
+    for _ in range(2):
+        TicketFactory()
+        let_the_probe_come_due()
+        attempts.attempt_next()
+    assert [record.getMessage().partition(". ")[0] for record in errors(caplog)] == [
+        "MAIL IS DOWN: transient deadline: The mail server did not answer the log-in in time",
+        f"MAIL IS DOWN, and now it is known why: {MailChannel.objects.get().last_error}",
+    ]
+    assert MailChannel.objects.get().last_error.startswith("channel 535")
+
+
+def test_holds_on_to_a_refusal_that_silence_does_not_disprove(channel, post, use_mail, caplog):
+    use_mail(channel.server, SUPPORT_EMAIL_DEADLINE="0.2")
+    channel.break_down()
+    post()
+    refusal = MailChannel.objects.get().last_error
+    for _ in range(3):
+        breaker.report(Failure(FailureKind.TRANSIENT, "deadline", "x"), seconds=1, to_support=True)
+    assert MailChannel.objects.get().last_error == refusal
+    assert len(errors(caplog)) == 1
+
+
+def test_sends_over_a_connection_that_took_long_to_open(post, use_mail, scripted_smtp_server):
+    """Nobody waits for a probe, so a slow log-in is let finish, and its connection kept."""
+    use_mail(scripted_smtp_server, SUPPORT_EMAIL_DEADLINE="0.2")
+    scripted_smtp_server.faults["AUTH"] = Meanwhile(partial(time.sleep, 0.6))
+    for _ in range(3):
+        post()
+    TicketFactory()
+    let_the_probe_come_due()
+    assert attempts.attempt_next()[1] is None
+    assert post().json()["status"] == "sent"
 
 
 def test_stays_closed_where_one_of_three_gets_through(channel, post):

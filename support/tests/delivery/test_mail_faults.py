@@ -8,7 +8,7 @@ import pytest
 from django.core.management import call_command
 from django.utils import timezone
 
-from ctxfy_support.tests.loopback import Close, Drip, Garbage, Silence
+from ctxfy_support.tests.loopback import Close, Drip, Garbage, Meanwhile, Silence
 from ctxfy_support.tests.scripted_smtp_server import Answer
 from ctxfy_support.tests.sendgrid_server import Response
 from ctxfy_support.tests.smtp_server import SMTPServer
@@ -55,14 +55,31 @@ SMTP_ANSWERS = [
     ("RCPT", 421, transient),
     ("RCPT", 450, transient),
     ("RCPT", 550, channel),
+    ("MAIL", 452, transient),
+    ("MAIL", 552, message),
+    ("RCPT", 452, transient),
+    ("RCPT", 552, transient),
+    ("DATA", 452, transient),
+    ("DATA", 552, message),
     ("DATA", 451, transient),
     ("DATA", 554, message),
     (".", 421, transient),
     (".", 452, transient),
     (".", 552, message),
 ]
+# What 552 means stands in the enhanced code behind it: too large, or a mailbox that is full.
+SIZE_ANSWERS = [
+    ("MAIL", "5.3.4", message(552)),
+    ("MAIL", "5.2.3", message(552)),
+    ("MAIL", "5.2.2", channel(552)),
+    ("RCPT", "5.3.4", message(552)),
+    ("RCPT", "5.2.2", channel(552)),
+    (".", "5.2.3", message(552)),
+    (".", "5.2.2", channel(552)),
+]
 SMTP_FAULTS = [
     *((stage, Answer(code, f"5.0.0 {RAW}"), kind(code)) for stage, code, kind in SMTP_ANSWERS),
+    *((stage, Answer(552, f"{status} {RAW}"), kind) for stage, status, kind in SIZE_ANSWERS),
     *((stage, Close(), BROKEN) for stage in STAGES),
     *((stage, Close(reset=True), BROKEN) for stage in STAGES),
     *((stage, Silence(), TOO_LATE) for stage in STAGES),
@@ -172,6 +189,41 @@ def test_names_the_fault_and_sends_once_it_ends(request, post_into, server, stag
     server.faults.clear()
     resend(ticket)
     check_mails(server, ticket, 1)
+
+
+def test_lets_the_others_through_where_one_mail_is_too_large(
+    post, client, use_mail, scripted_smtp_server
+):
+    use_mail(scripted_smtp_server)
+    scripted_smtp_server.faults["MAIL"] = Answer(552, "5.3.4 Message size exceeds fixed limit")
+    assert [post().json()["status"] for _ in range(3)] == ["failed"] * 3
+    assert client.get("/health").json()["mail"] == "ok"
+    del scripted_smtp_server.faults["MAIL"]
+    assert post().json()["status"] == "sent"
+
+
+@pytest.mark.parametrize(
+    ("stage", "missing"),
+    [
+        ("connect", "did not greet us"),
+        ("EHLO", "did not greet us"),
+        ("STARTTLS", "did not finish the TLS handshake"),
+        ("AUTH", "did not answer the log-in"),
+        ("MAIL", "did not answer"),
+    ],
+)
+def test_says_what_was_not_answered_in_time(post_into, scripted_smtp_server, stage, missing):
+    scripted_smtp_server.faults[stage] = Silence()
+    ticket = post_into(scripted_smtp_server, TOO_LATE)
+    assert ticket.last_error == f"transient deadline: The mail server {missing} in time"
+
+
+def test_offers_its_password_once(post, use_mail, scripted_smtp_server):
+    use_mail(scripted_smtp_server, GOOGLE_SMTP_PASSWORD="wrong")
+    offers = []
+    scripted_smtp_server.faults["AUTH"] = Meanwhile(lambda: offers.append(1))
+    assert post().json()["status"] == "pending"
+    assert len(offers) == 1
 
 
 def test_tries_again_where_the_tls_handshake_breaks_off(post, use_mail, scripted_smtp_server):
