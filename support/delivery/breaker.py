@@ -106,7 +106,7 @@ class Breaker:
             self._go_on(failure, state)
         self._remember(down=True)
 
-    def _go_on(self, failure: Failure, state: dict[str, Any]) -> None:
+    def _go_on(self, failure: Failure, state: dict[str, object]) -> None:
         """Note one more failure of a channel that is down; say why it is once that is known.
 
         A server that merely did not answer in time disproves no refusal.

@@ -27,6 +27,6 @@ def remove(apps, schema_editor):
 class Migration(migrations.Migration):
     atomic = False
 
-    dependencies = [("accounts", "0004_roles")]
+    dependencies = [("accounts", "0006_forget_failed_logins")]
 
     operations = [migrations.RunPython(add, remove)]
