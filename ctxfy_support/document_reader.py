@@ -2,12 +2,12 @@
 
 import json
 from dataclasses import dataclass, field
-from http import HTTPStatus
 from typing import Any
 
 from django.utils.safestring import SafeString
 
 from ctxfy_support import markdown
+from ctxfy_support.envelope import get_phrase
 
 # A maximum that is there for the database, not for the reader.
 FAR = 1_000_000
@@ -48,7 +48,7 @@ class Answer:
 
     @property
     def phrase(self) -> str:
-        return HTTPStatus(self.status).phrase
+        return get_phrase(self.status)
 
     @property
     def family(self) -> int:

@@ -36,12 +36,37 @@ _MESSAGES = {
     503: "The service is temporarily unavailable. Please retry",
 }
 
+# Those of RFC 2616 to 7231, which clients may compare. RFC 9110 calls 413, 414, 416 and 422
+# otherwise, and so does Python from 3.13 on.
+_PHRASES = {
+    400: "Bad Request",
+    401: "Unauthorized",
+    403: "Forbidden",
+    404: "Not Found",
+    405: "Method Not Allowed",
+    406: "Not Acceptable",
+    409: "Conflict",
+    413: "Request Entity Too Large",
+    414: "Request-URI Too Long",
+    415: "Unsupported Media Type",
+    416: "Requested Range Not Satisfiable",
+    422: "Unprocessable Entity",
+    429: "Too Many Requests",
+    500: "Internal Server Error",
+    503: "Service Unavailable",
+}
+
 Details: TypeAlias = list[dict[str, str]]
+
+
+def get_phrase(status: int) -> str:
+    """What an HTTP status is called, the same under every Python; ValueError for no status."""
+    return _PHRASES.get(status) or HTTPStatus(status).phrase
 
 
 def make_error(status: int, message: str = "", details: Details | None = None) -> dict[str, Any]:
     """The envelope's body for an HTTP status; `details` rows are {"field", "message"}."""
-    phrase = HTTPStatus(status).phrase
+    phrase = get_phrase(status)
     body: dict[str, Any] = {
         "error": phrase,
         "message": message or _MESSAGES.get(status, phrase),
@@ -99,13 +124,12 @@ class ErrorEnvelopeMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         response = self.get_response(request)
-        if (
-            not is_api(request.path)
-            or response.status_code < HTTPStatus.BAD_REQUEST
-            or response.get("Content-Type") == "application/json"
-        ):
-            return response
         status = response.status_code
-        answer = JsonResponse(make_error(status), status=status)
+        if not is_api(request.path) or status < HTTPStatus.BAD_REQUEST:
+            return response
+        if response.get("Content-Type") == "application/json":
+            response.reason_phrase = get_phrase(status)
+            return response
+        answer = JsonResponse(make_error(status), status=status, reason=get_phrase(status))
         answer["Content-Length"] = str(len(answer.content))
         return answer

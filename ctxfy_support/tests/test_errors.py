@@ -1,6 +1,7 @@
 """Every answer under /v1/ is JSON in one envelope, whatever went wrong."""
 
 import json
+from http import HTTPStatus
 
 import pytest
 from django.db import OperationalError
@@ -140,3 +141,14 @@ def test_body_over_the_bound(client, bearer):
     body = b'{"message": "' + b"x" * 256 * 1024 + b'"}'
     check(client.generic("POST", "/v1/support/tickets", body, "application/json", **bearer), 413)
     check(client.generic("POST", "/v1/support/tickets", body, "application/json"), 401)
+
+
+@pytest.mark.parametrize(
+    ("status", "phrase"), [(413, "Request Entity Too Large"), (404, "Not Found")]
+)
+def test_calls_a_status_the_same_under_every_python(client, bearer, monkeypatch, status, phrase):
+    monkeypatch.setattr(HTTPStatus(status), "phrase", "What the next Python calls it")
+    path = "/v1/support/tickets" if status == 413 else "/v1/nothing"
+    body = b'{"message": "' + b"x" * 256 * 1024 + b'"}'
+    response = client.generic("POST", path, body, "application/json", **bearer)
+    assert check(response, status)["error"] == response.reason_phrase == phrase
