@@ -1,7 +1,6 @@
 """What the OpenAPI document says of API keys and of who may ask."""
 
 from datetime import timedelta
-from typing import Any
 
 from django.utils import timezone
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
@@ -11,13 +10,12 @@ from drf_spectacular.utils import (
     OpenApiParameter,
     OpenApiResponse,
     extend_schema,
-    extend_schema_serializer,
     extend_schema_view,
 )
-from rest_framework import serializers
 
+from accounts import api_keys
 from accounts.serializers import APIKeySerializer, IssuedAPIKeySerializer, NewAPIKeySerializer
-from ctxfy_support.openapi import PAGE_PARAMETERS, PaginationSerializer, annotate
+from ctxfy_support.answers import Part
 
 # A New Year's Day that is at least a month away: the samples of /docs run as pasted.
 _NEXT_YEAR = (timezone.now() + timedelta(days=30)).year + 1
@@ -29,58 +27,21 @@ _KEY = {
     "created_at": "2026-11-23T10:00:00.123456Z",
     "revoked_at": None,
 }
-_KEY_NOTES: dict[str, dict[str, Any]] = {
-    "id": {"description": "Opaque. Revoke the key by it."},
-    "key_prefix": {"description": "The key's first 12 characters, to tell it from the others."},
-    "name": {"description": "Your name for it; empty without one."},
-    "expiration_date": {
-        "type": ["string", "null"],
-        "description": "From when on it stops working. RFC 3339, UTC; null: never.",
-    },
-    "created_at": {"description": "When it was issued. RFC 3339, UTC."},
-    "revoked_at": {
-        "type": ["string", "null"],
-        "description": "When it was revoked; null while it was not.",
-    },
-}
-_NOTES = {
-    "NewAPIKey": {
-        "name": {"description": "What you call it, to know it in your list. One line."},
-        "expiration_date": {
-            "description": "From when on it stops working: a time in the future, RFC 3339, UTC "
-            "where it has no offset. Null or absent: it works until you revoke it."
-        },
-    },
-    "APIKey": _KEY_NOTES,
-    "IssuedAPIKey": _KEY_NOTES
-    | {
-        "api_key": {
-            "description": "The key itself. It is shown this once and kept nowhere: store it now."
-        }
-    },
-}
 
 
 class APIKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]  # its __init_subclass__
     target_class = "accounts.authentication.APIKeyAuthentication"
     name = "APIKey"
 
-    def get_security_definition(self, auto_schema: AutoSchema) -> dict[str, Any]:
+    def get_security_definition(self, auto_schema: AutoSchema) -> Part:
         return {
             "type": "http",
             "scheme": "bearer",
-            "bearerFormat": "ctxfy_ and 38 characters",
+            "bearerFormat": api_keys.IN_WORDS,
+            "x-pattern": api_keys.PATTERN,
             "description": "`Authorization: Bearer <api_key>`. Any key of an account opens "
             "everything that the account has.",
         }
-
-
-@extend_schema_serializer(many=False)
-class APIKeyPageSerializer(serializers.Serializer[Any]):
-    """A page of keys, newest first."""
-
-    api_keys = APIKeySerializer(many=True, help_text="The page's keys.")
-    pagination = PaginationSerializer()
 
 
 document_api_keys = extend_schema_view(
@@ -112,19 +73,8 @@ document_api_keys = extend_schema_view(
         summary="List your keys",
         description="Every key of your account, newest first, the revoked and the expired too. "
         "No secrets.",
-        parameters=PAGE_PARAMETERS,
-        responses={200: OpenApiResponse(APIKeyPageSerializer, "A page of keys.")},
-        examples=[
-            OpenApiExample(
-                "The only page",
-                {
-                    "api_keys": [_KEY],
-                    "pagination": {"page": 1, "per_page": 25, "total": 1, "pages": 1},
-                },
-                response_only=True,
-                status_codes=["200"],
-            )
-        ],
+        responses={200: OpenApiResponse(APIKeySerializer, "A page of keys.")},
+        examples=[OpenApiExample("The first of two pages", _KEY, response_only=True)],
     ),
     destroy=extend_schema(
         operation_id="revokeApiKey",
@@ -143,9 +93,3 @@ document_api_keys = extend_schema_view(
         responses={204: OpenApiResponse(description="It has stopped working.")},
     ),
 )
-
-
-def add_notes(result: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
-    """drf-spectacular's postprocessing hook: what the fields of keys mean."""
-    annotate(result, _NOTES)
-    return result

@@ -6,6 +6,7 @@ from datetime import datetime
 from django.utils import timezone
 from rest_framework import serializers
 
+from accounts.api_keys import SHOWN_CHARACTERS
 from accounts.models import APIKey
 from ctxfy_support.fields import TextField
 from ctxfy_support.moments import parse_moment
@@ -39,22 +40,47 @@ class ExpirationDateField(serializers.DateTimeField):
 class NewAPIKeySerializer(serializers.Serializer[APIKey]):
     """What a client may send; both optional, and null is as good as absent."""
 
-    name = TextField(max_length=100, required=False, allow_blank=True, allow_null=True)
-    expiration_date = ExpirationDateField(required=False, allow_null=True)
+    name = TextField(
+        max_length=100,
+        required=False,
+        allow_blank=True,
+        allow_null=True,
+        help_text="What you call it, to know it in your list. One line.",
+    )
+    expiration_date = ExpirationDateField(
+        required=False,
+        allow_null=True,
+        help_text="From when on it stops working: a time in the future, RFC 3339, UTC where it has "
+        "no offset. Null or absent: it works until you revoke it.",
+    )
 
 
 class APIKeySerializer(serializers.Serializer[APIKey]):
     """A key without its secret."""
 
-    id = serializers.CharField(read_only=True)
-    key_prefix = serializers.CharField(read_only=True)
-    name = serializers.CharField(read_only=True)
-    expiration_date = serializers.DateTimeField(read_only=True)
-    created_at = serializers.DateTimeField(read_only=True)
-    revoked_at = serializers.DateTimeField(read_only=True)
+    id = serializers.CharField(read_only=True, help_text="Opaque. Revoke the key by it.")
+    key_prefix = serializers.CharField(
+        read_only=True,
+        help_text=f"The key's first {SHOWN_CHARACTERS} characters, to tell it from the others.",
+    )
+    name = serializers.CharField(read_only=True, help_text="Your name for it; empty without one.")
+    expiration_date = serializers.DateTimeField(
+        read_only=True,
+        allow_null=True,
+        help_text="From when on it stops working. RFC 3339, UTC; null: never.",
+    )
+    created_at = serializers.DateTimeField(
+        read_only=True, help_text="When it was issued. RFC 3339, UTC."
+    )
+    revoked_at = serializers.DateTimeField(
+        read_only=True, allow_null=True, help_text="When it was revoked; null while it was not."
+    )
 
 
 class IssuedAPIKeySerializer(APIKeySerializer):
     """A key as it is shown once, with its secret."""
 
-    api_key = serializers.CharField(read_only=True)
+    api_key = serializers.CharField(
+        read_only=True,
+        help_text="The key itself. It is shown this once and kept nowhere: store it now.",
+    )

@@ -10,6 +10,13 @@ from accounts.models import APIKey
 from accounts.schema import document_api_keys
 from accounts.serializers import APIKeySerializer, NewAPIKeySerializer
 from ctxfy_support.ids import parse_id
+from ctxfy_support.pagination import PageEnvelope
+
+
+class APIKeyPages(PageEnvelope):
+    """A page of keys, newest first."""
+
+    plural = "api_keys"
 
 
 @document_api_keys
@@ -18,7 +25,7 @@ class APIKeyViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[APIKey]):
 
     http_method_names = ["get", "head", "post", "delete"]
     serializer_class = APIKeySerializer
-    plural = "api_keys"
+    pagination_class = APIKeyPages
 
     def get_queryset(self) -> QuerySet[APIKey]:
         keys = APIKey.objects.filter(user=self.request.user.pk)

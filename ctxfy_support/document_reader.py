@@ -7,6 +7,7 @@ from typing import Any
 from django.utils.safestring import SafeString
 
 from ctxfy_support import markdown
+from ctxfy_support.answers import Part
 from ctxfy_support.envelope import get_phrase
 
 # A maximum that is there for the database, not for the reader.
@@ -78,10 +79,10 @@ class Operation:
 class Reader:
     """Reads the parts of one document, its references followed."""
 
-    def __init__(self, document: dict[str, Any]) -> None:
+    def __init__(self, document: Part) -> None:
         self.document = document
 
-    def resolve(self, value: dict[str, Any]) -> dict[str, Any]:
+    def resolve(self, value: Part) -> Part:
         while "$ref" in value:
             found: Any = self.document
             for step in value["$ref"].removeprefix("#/").split("/"):
@@ -89,7 +90,7 @@ class Reader:
             value = found
         return value
 
-    def read_field(self, name: str, schema: dict[str, Any], **more: Any) -> Field:
+    def read_field(self, name: str, schema: Part, **more: Any) -> Field:
         schema = self.resolve(schema)
         inner = self.resolve(schema.get("items", schema))
         types = schema.get("type", "string")
@@ -110,14 +111,14 @@ class Reader:
             **more,
         )
 
-    def read_properties(self, schema: dict[str, Any]) -> list[Field]:
+    def read_properties(self, schema: Part) -> list[Field]:
         schema = self.resolve(schema)
         return [
             self.read_field(name, value, required=name in schema.get("required", []))
             for name, value in schema.get("properties", {}).items()
         ]
 
-    def read_parameters(self, rows: list[tuple[str, dict[str, Any]]]) -> list[Field]:
+    def read_parameters(self, rows: list[tuple[str, Part]]) -> list[Field]:
         """Parameters or headers, as rows (name, parameter)."""
         fields = []
         for name, row in rows:
@@ -135,9 +136,9 @@ class Reader:
             )
         return fields
 
-    def read_answer(self, status: str, row: dict[str, Any]) -> Answer:
+    def read_answer(self, status: str, row: Part) -> Answer:
         answer = self.resolve(row)
-        contents: dict[str, dict[str, Any]] = answer.get("content", {})
+        contents: dict[str, Part] = answer.get("content", {})
         media_type, content = next(iter(contents.items()), ("", {}))
         return Answer(
             int(status),
@@ -148,7 +149,7 @@ class Reader:
             _read_examples(content),
         )
 
-    def read_operation(self, path: str, method: str, operation: dict[str, Any]) -> Operation:
+    def read_operation(self, path: str, method: str, operation: Part) -> Operation:
         content = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
         answers = [self.read_answer(*item) for item in sorted(operation["responses"].items())]
         return Operation(
@@ -167,7 +168,7 @@ class Reader:
             errors=[answer for answer in answers if answer.status >= 400],
         )
 
-    def read_groups(self) -> list[dict[str, Any]]:
+    def read_groups(self) -> list[Part]:
         """Tags in their order, each with its operations: collections before single things."""
         operations = [
             (operation["tags"][0], self.read_operation(path, method, operation))
@@ -181,7 +182,7 @@ class Reader:
         ]
 
 
-def _read_limits(schema: dict[str, Any]) -> list[str]:
+def _read_limits(schema: Part) -> list[str]:
     """What JSON Schema says of a value's size and form, in words."""
     low, high = schema.get("minLength", 0), schema.get("maxLength")
     limits = []
@@ -193,7 +194,7 @@ def _read_limits(schema: dict[str, Any]) -> list[str]:
     return limits
 
 
-def _read_examples(content: dict[str, Any]) -> list[Example]:
+def _read_examples(content: Part) -> list[Example]:
     rows = content.get("examples", {}).items()
     return [
         Example(

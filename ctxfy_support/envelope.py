@@ -5,6 +5,7 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, TypeAlias
 
+from django.conf import settings
 from django.core.exceptions import PermissionDenied
 from django.db import InterfaceError, InternalError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
@@ -29,7 +30,7 @@ _MESSAGES = {
     404: "The requested resource was not found",
     405: "This method is not allowed for the requested resource",
     406: "This API answers application/json only",
-    413: "The request body is larger than 256 KiB",
+    413: f"The request body is larger than {settings.MAX_BODY_BYTES // 1024} KiB",
     415: "The request body must be JSON in UTF-8, sent as Content-Type: application/json",
     429: "Too many requests. Please retry after the time in the Retry-After header",
     500: "An unexpected error occurred on the server",

@@ -1,5 +1,11 @@
-"""The environment, read once and typed; a wrong value names its variable and stops the start."""
+"""The environment, read once and typed; a wrong value names its variable and stops the start.
 
+django-environ reads what has a syntax of its own: the file `.env` and the database's URL. A single
+value is read here, for there django-environ takes one that begins with a dollar sign (a password
+may) for another variable's name, and its errors leave out which variable was wrong.
+"""
+
+import contextlib
 import os
 import re
 from collections.abc import Callable
@@ -27,7 +33,6 @@ def parse(name: str, default: str, convert: Callable[[str], T]) -> T:
 
     Raises ImproperlyConfigured, which names the variable, where `convert` raises ValueError.
     """
-    # Not through django-environ, which takes a value that begins with a dollar sign for a name.
     text = os.environ.get(name, default).strip()
     try:
         return convert(text)
@@ -125,16 +130,17 @@ def networks(name: str) -> list[IPv4Network | IPv6Network]:
 
 def database(name: str, default: str, base_dir: Path) -> dict[str, Any]:
     """Django's DATABASES entry; a relative SQLite path is taken from the project's folder."""
-    try:
-        config: dict[str, Any] = dict(
-            environ.Env.db_url_config(os.environ.get(name, "").strip() or default)
-        )
-    except (ValueError, KeyError, ImproperlyConfigured):
-        config = {}
-    if config.get("ENGINE") == "django.db.backends.sqlite3":
-        if config["NAME"] != ":memory:":
-            config["NAME"] = str(base_dir / config["NAME"])
-    elif config.get("ENGINE") != "django.db.backends.postgresql" or not config.get("NAME"):
-        # The value itself may hold a password, so the message leaves it out.
-        raise ImproperlyConfigured(f"{name}: not a sqlite:///… or postgres://… address")
-    return config
+
+    def convert(text: str) -> dict[str, Any]:
+        config: dict[str, Any] = {}
+        with contextlib.suppress(ValueError, KeyError, ImproperlyConfigured):
+            config = dict(environ.Env.db_url_config(text or default))
+        if config.get("ENGINE") == "django.db.backends.sqlite3":
+            if config["NAME"] != ":memory:":
+                config["NAME"] = str(base_dir / config["NAME"])
+        elif config.get("ENGINE") != "django.db.backends.postgresql" or not config.get("NAME"):
+            # The value itself may hold a password, so the message leaves it out.
+            raise ValueError("not a sqlite:///… or postgres://… address")
+        return config
+
+    return parse(name, default, convert)

@@ -9,6 +9,8 @@ from django.utils.http import parse_header_parameters
 from rest_framework.exceptions import APIException, ParseError, UnsupportedMediaType
 from rest_framework.parsers import BaseParser
 
+NOT_JSON = "The request body is not valid JSON in UTF-8"
+
 
 class BodyTooLarge(APIException):
     """The body is over MAX_BODY_BYTES."""
@@ -57,7 +59,7 @@ class StrictJSONParser(BaseParser):
             )
         except (ValueError, RecursionError):
             # The exception's own text would echo the body, down to its lone surrogates.
-            raise ParseError("The request body is not valid JSON in UTF-8") from None
+            raise ParseError(NOT_JSON) from None
         if not isinstance(data, dict):
             raise ParseError("The request body must be a JSON object")
         return data

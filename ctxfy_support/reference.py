@@ -16,8 +16,9 @@ from django.views.decorators.gzip import gzip_page
 from django.views.decorators.http import condition, require_safe
 
 from ctxfy_support import markdown
-from ctxfy_support.answers import ERRORS, RATE_LIMIT_HEADERS
+from ctxfy_support.answers import RATE_LIMIT_HEADERS
 from ctxfy_support.document_reader import Reader
+from ctxfy_support.error_answers import get_errors
 from ctxfy_support.openapi import get_document
 
 # Stands for the address that a request came to; `.invalid` belongs to nobody (RFC 2606).
@@ -46,15 +47,17 @@ def _render_page() -> bytes:
     reader = Reader(document)
     introduction, *sections = markdown.split_sections(document["info"]["description"])
     components = document["components"]
+    [scheme] = components["securitySchemes"].values()
     context = {
         "info": document["info"],
         "origin": PLACEHOLDER,
         "introduction": introduction,
         "sections": sections,
         "groups": reader.read_groups(),
+        "key": {"format": scheme["bearerFormat"], "pattern": scheme["x-pattern"]},
         "errors": [
-            reader.read_answer(str(status), components["responses"][answer.name])
-            for status, answer in ERRORS.items()
+            reader.read_answer(str(status), components["responses"][error.name])
+            for status, error in get_errors().items()
         ],
         "error_fields": reader.read_properties(components["schemas"]["Error"]),
         "rate_limit_headers": reader.read_parameters(

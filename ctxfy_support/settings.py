@@ -152,12 +152,11 @@ REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["accounts.authentication.APIKeyAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_THROTTLE_CLASSES": ["accounts.throttling.PlanThrottle"],
-    "DEFAULT_PAGINATION_CLASS": "ctxfy_support.pagination.PageEnvelope",
     "DEFAULT_PARSER_CLASSES": ["ctxfy_support.parsers.StrictJSONParser"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "ctxfy_support.negotiation.JSONNegotiation",
     "DEFAULT_METADATA_CLASS": None,
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_SCHEMA_CLASS": "ctxfy_support.openapi.PageSchema",
     "EXCEPTION_HANDLER": "ctxfy_support.envelope.exception_handler",
     "URL_FORMAT_OVERRIDE": None,
     "DATETIME_FORMAT": "%Y-%m-%dT%H:%M:%S.%fZ",
@@ -166,12 +165,25 @@ SPECTACULAR_SETTINGS = {
     "TITLE": "Ctxfy Support API",
     "VERSION": "1.0.0",
     "OAS_VERSION": "3.1.0",
+    "TAGS": [
+        {
+            "name": "Support tickets",
+            "description": "Tell us what went wrong, and see what became of it.",
+        },
+        {"name": "API keys", "description": "Issue, list and revoke the keys of your account."},
+        {
+            "name": "Operations",
+            "description": "For load balancers and monitoring; no key needed.",
+        },
+    ],
     "POSTPROCESSING_HOOKS": [
-        "accounts.schema.add_notes",
         "support.api.schema.add_notes",
         "ctxfy_support.openapi.add_what_all_share",
     ],
 }
+# What the apps add to the errors of the document and to the figures of its guide.
+API_ERRORS = ["support.api.schema.add_errors"]
+GUIDE_FACTS = ["support.api.schema.GUIDE_FACTS"]
 
 # --- Back-office ---------------------------------------------------------------------------------
 
@@ -226,6 +238,7 @@ AXES_VERBOSE = False
 
 # What the apps add to /health and /metrics; the project's own modules know no app.
 HEALTH_CHECKS = {"mail": "support.delivery.monitoring.check_mail"}
+HEALTH_SCHEMAS = {"mail": "support.delivery.monitoring.MAIL_SCHEMA"}
 METRICS = ["support.delivery.monitoring.collect"]
 COUNTERS = {
     "support_tickets_total": "Tickets stored, by type.",

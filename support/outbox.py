@@ -122,7 +122,7 @@ class OutboxQuerySet(models.QuerySet[M]):
         return self.unleased().exclude(email_status=EmailStatus.SENT)
 
     def queue_again(self) -> int:
-        """Make what was not sent due now, its 72 hours afresh; return how many rows that was."""
+        """Make what was not sent due now, GIVE_UP_AFTER from now; return how many rows that was."""
         return self.resendable().update(
             email_status=EmailStatus.PENDING,
             next_attempt_at=Now(),

@@ -11,7 +11,7 @@ import pytest
 import requests
 
 from ctxfy_support import markdown, reference
-from ctxfy_support.answers import ERRORS
+from ctxfy_support.error_answers import get_errors
 from ctxfy_support.openapi import get_document
 from ctxfy_support.tests.browser import PHONE_WIDTH, find_violations
 from ctxfy_support.tests.processes import ServiceProcess, run_command
@@ -193,7 +193,7 @@ def test_has_a_place_for_every_operation_and_error(markup):
         for methods in get_document()["paths"].values()
         for operation in methods.values()
     }
-    assert operations | {f"error-{status}" for status in ERRORS} <= set(ids)
+    assert operations | {f"error-{status}" for status in get_errors()} <= set(ids)
     links = {attributes["href"] for tag, attributes in markup.tags if tag == "a"}
     assert {link[1:] for link in links if link.startswith("#")} <= set(ids)
 

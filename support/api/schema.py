@@ -1,28 +1,25 @@
 """What the OpenAPI document says of /v1/support/tickets; the constraints come from the fields."""
 
-from typing import Any
+from dataclasses import replace
+from datetime import timedelta
 
 from drf_spectacular.utils import (
     OpenApiExample,
     OpenApiParameter,
     OpenApiResponse,
     extend_schema,
-    extend_schema_serializer,
     extend_schema_view,
 )
-from rest_framework import serializers
 
-from ctxfy_support.openapi import (
-    PAGE_PARAMETERS,
-    PaginationSerializer,
-    annotate,
-    make_line_pattern,
-)
-from support.api.idempotency import BARE_KEY, QUOTED_KEY
+from ctxfy_support.answers import Part
+from ctxfy_support.envelope import make_error
+from ctxfy_support.error_answers import ErrorAnswer
+from ctxfy_support.openapi import annotate, make_line_pattern
+from support.api.idempotency import BARE_KEY, QUOTED_KEY, KeyReused
 from support.api.serializers import NewTicketSerializer, TicketReceiptSerializer, TicketSerializer
-from support.mailboxes import LONGEST_LOCAL_PART
+from support.mailboxes import INVALID_EMAIL, LONGEST_LOCAL_PART
 from support.models import LONGEST_IDEMPOTENCY_KEY, TicketState
-from support.outbox import EmailStatus
+from support.outbox import GIVE_UP_AFTER, EmailStatus
 
 _ID = "0193a2c4-5d6e-7f80-9a1b-2c3d4e5f6071"
 _NEW = {
@@ -39,32 +36,10 @@ _SENT = {
 _PENDING = _SENT | {"status": "pending", "sent_at": None}
 _TICKET = _SENT | _NEW | {"state": "open", "updated_at": "2026-11-23T10:12:31.204817Z"}
 
-_RECEIPT_NOTES: dict[str, dict[str, Any]] = {
-    "id": {"description": "Opaque; it cannot be guessed. Keep it to ask for the ticket later."},
-    "created_at": {"description": "When we stored it. RFC 3339, UTC."},
-    "status": {
-        "enum": EmailStatus.values,
-        "description": "What became of the e-mail to the support team. `sent`: the mail provider "
-        "accepted it. `pending`: it is tried again without your help. `failed`: given up; agents "
-        "see it and can resend it. `stored`: this service keeps tickets and mails none.",
-    },
-    "sent_at": {
-        "type": ["string", "null"],
-        "description": "When the provider accepted the e-mail; null until then.",
-    },
-}
-
-
-_NOTES: dict[str, dict[str, dict[str, Any]]] = {
+# What help texts cannot say.
+_NOTES: dict[str, dict[str, Part]] = {
     "NewTicket": {
-        "type": {
-            "description": "What it is about, in your words: `billing`, `technical`, `feedback` "
-            "or anything else. One line; spaces around it are dropped."
-        },
         "reply_address": {
-            "description": "Where to answer: an e-mail address or any other, such as "
-            "`123 Main St`. With an `@` in it, it must be one valid e-mail address, with at most "
-            "64 octets before the `@`. One line.",
             "pattern": None,
             # "=?" would begin an encoded word (RFC 2047) in the mail's header.
             "anyOf": [
@@ -76,33 +51,11 @@ _NOTES: dict[str, dict[str, dict[str, Any]]] = {
                 },
             ],
         },
-        "message": {
-            "description": "What happened, kept as you write it, line breaks and tabs too. Other "
-            "control characters are refused, and so is white space alone."
-        },
     },
-    "TicketReceipt": _RECEIPT_NOTES,
-    "Ticket": _RECEIPT_NOTES
-    | {
-        "type": {"description": "As you sent it."},
-        "reply_address": {"description": "As you sent it."},
-        "message": {"description": "As you sent it."},
-        "state": {
-            "enum": TicketState.values,
-            "description": "Where the support team stands with it.",
-        },
-        "updated_at": {"description": "When any of this last changed. RFC 3339, UTC."},
-    },
+    "TicketReceipt": {"status": {"enum": EmailStatus.values}},
+    "Ticket": {"status": {"enum": EmailStatus.values}, "state": {"enum": TicketState.values}},
 }
-
-
-@extend_schema_serializer(many=False)
-class TicketPageSerializer(serializers.Serializer[Any]):
-    """A page of tickets, newest first."""
-
-    tickets = TicketSerializer(many=True, help_text="The page's tickets.")
-    pagination = PaginationSerializer()
-
+GUIDE_FACTS = {"give_up_after_hours": GIVE_UP_AFTER // timedelta(hours=1)}
 
 document_tickets = extend_schema_view(
     create=extend_schema(
@@ -165,19 +118,8 @@ document_tickets = extend_schema_view(
         tags=["Support tickets"],
         summary="List your tickets",
         description="Your account's tickets, newest first, whichever of its keys opened them.",
-        parameters=PAGE_PARAMETERS,
-        responses={200: OpenApiResponse(TicketPageSerializer, "A page of tickets.")},
-        examples=[
-            OpenApiExample(
-                "The first of two pages",
-                {
-                    "tickets": [_TICKET],
-                    "pagination": {"page": 1, "per_page": 25, "total": 42, "pages": 2},
-                },
-                response_only=True,
-                status_codes=["200"],
-            )
-        ],
+        responses={200: OpenApiResponse(TicketSerializer, "A page of tickets.")},
+        examples=[OpenApiExample("The first of two pages", _TICKET, response_only=True)],
     ),
     retrieve=extend_schema(
         operation_id="getTicket",
@@ -196,7 +138,27 @@ document_tickets = extend_schema_view(
 )
 
 
-def add_notes(result: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
-    """drf-spectacular's postprocessing hook: what the fields of tickets mean."""
+def add_notes(result: Part, **kwargs: object) -> Part:
+    """drf-spectacular's postprocessing hook: what the fields of tickets take and give."""
     annotate(result, _NOTES)
     return result
+
+
+def _takes_an_idempotency_key(path: str, operation: Part) -> bool:
+    return any(row["name"] == "Idempotency-Key" for row in operation.get("parameters", []))
+
+
+def add_errors(errors: dict[int, ErrorAnswer]) -> dict[int, ErrorAnswer]:
+    """One of settings.API_ERRORS: a key that comes again, and an example of a wrong field."""
+    wrong_field = make_error(400, details=[{"field": "reply_address", "message": INVALID_EMAIL}])
+    return errors | {
+        400: replace(errors[400], examples=(("A field", wrong_field), *errors[400].examples)),
+        422: ErrorAnswer(
+            "IdempotencyKeyReused",
+            "This `Idempotency-Key` belongs to a ticket with another content. Nothing was stored: "
+            "take a new key for a new ticket.",
+            counted=True,
+            examples=(("Another content", make_error(422, KeyReused.default_detail)),),
+            concerns=_takes_an_idempotency_key,
+        ),
+    }

@@ -1,41 +1,74 @@
-"""Tickets as the API takes and shows them."""
+"""Tickets as the API takes and shows them; the help texts stand in the OpenAPI document."""
 
 from typing import Any
 
 from rest_framework import serializers
 
 from ctxfy_support.fields import TextField
-from support.mailboxes import is_email_address
+from support.mailboxes import INVALID_EMAIL, is_email_address
 from support.models import Ticket
 
 
 class NewTicketSerializer(serializers.Serializer[Ticket]):
     """What a client sends: `type`, `reply_address`, `message`; anything else is ignored."""
 
-    type = TextField(max_length=64)
-    reply_address = TextField(max_length=320)
-    message = TextField(max_length=20_000, multiline=True)
+    type = TextField(
+        max_length=64,
+        help_text="What it is about, in your words: `billing`, `technical`, `feedback` or anything "
+        "else. One line; spaces around it are dropped.",
+    )
+    reply_address = TextField(
+        max_length=320,
+        help_text="Where to answer: an e-mail address or any other, such as `123 Main St`. With an "
+        "`@` in it, it must be one valid e-mail address, with at most 64 octets before the `@`. "
+        "One line.",
+    )
+    message = TextField(
+        max_length=20_000,
+        multiline=True,
+        help_text="What happened, kept as you write it, line breaks and tabs too. Other control "
+        "characters are refused, and so is white space alone.",
+    )
 
     def validate_reply_address(self, value: str) -> str:
         if "@" in value and not is_email_address(value):
-            raise serializers.ValidationError("Invalid email format")
+            raise serializers.ValidationError(INVALID_EMAIL)
         return value
 
 
 class TicketReceiptSerializer(serializers.Serializer[Ticket]):
     """The four keys of the 201: stored, under which id, and what became of the mail."""
 
-    id = serializers.CharField(read_only=True)
-    created_at = serializers.DateTimeField(read_only=True)
-    status: Any = serializers.CharField(source="email_status", read_only=True)
-    sent_at = serializers.DateTimeField(read_only=True)
+    id = serializers.CharField(
+        read_only=True,
+        help_text="Opaque; it cannot be guessed. Keep it to ask for the ticket later.",
+    )
+    created_at = serializers.DateTimeField(
+        read_only=True, help_text="When we stored it. RFC 3339, UTC."
+    )
+    status: Any = serializers.CharField(  # mypy: the class has another `status` already
+        source="email_status",
+        read_only=True,
+        help_text="What became of the e-mail to the support team. `sent`: the mail provider "
+        "accepted it. `pending`: it is tried again without your help. `failed`: given up; agents "
+        "see it and can resend it. `stored`: this service keeps tickets and mails none.",
+    )
+    sent_at = serializers.DateTimeField(
+        read_only=True,
+        allow_null=True,
+        help_text="When the provider accepted the e-mail; null until then.",
+    )
 
 
 class TicketSerializer(TicketReceiptSerializer):
     """A ticket as its owner reads it back; nothing internal."""
 
-    type = serializers.CharField(read_only=True)
-    reply_address = serializers.CharField(read_only=True)
-    message = serializers.CharField(read_only=True)
-    state = serializers.CharField(read_only=True)
-    updated_at = serializers.DateTimeField(read_only=True)
+    type = serializers.CharField(read_only=True, help_text="As you sent it.")
+    reply_address = serializers.CharField(read_only=True, help_text="As you sent it.")
+    message = serializers.CharField(read_only=True, help_text="As you sent it.")
+    state = serializers.CharField(
+        read_only=True, help_text="Where the support team stands with it."
+    )
+    updated_at = serializers.DateTimeField(
+        read_only=True, help_text="When any of this last changed. RFC 3339, UTC."
+    )

@@ -1,7 +1,7 @@
 """/v1/support/tickets."""
 
 import time
-from typing import Any, cast
+from typing import cast
 
 from django.conf import settings
 from django.http import Http404
@@ -10,6 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from ctxfy_support.ids import parse_id
+from ctxfy_support.pagination import PageEnvelope
 from support.api.idempotency import (
     digest_content,
     find_idempotency_key,
@@ -24,6 +25,12 @@ from support.models import AccountKey, Ticket, TicketQuerySet
 FIRST_ATTEMPT_POLL_SECONDS = 0.05
 
 
+class TicketPages(PageEnvelope):
+    """A page of tickets, newest first."""
+
+    plural = "tickets"
+
+
 @document_tickets
 class TicketViewSet(
     mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[Ticket]
@@ -35,7 +42,7 @@ class TicketViewSet(
 
     http_method_names = ["get", "head", "post"]
     serializer_class = TicketSerializer
-    plural = "tickets"
+    pagination_class = TicketPages
 
     def get_queryset(self) -> TicketQuerySet:
         shown = ("id", "created_at", "email_status", "sent_at", "type", "reply_address", "message")
@@ -52,7 +59,7 @@ class TicketViewSet(
             raise Http404
         return ticket
 
-    def create(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+    def create(self, request: Request, *args: object, **kwargs: object) -> Response:
         serializer = NewTicketSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         fields = serializer.validated_data

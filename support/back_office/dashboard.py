@@ -11,7 +11,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from support.back_office.agents import get_agent
-from support.back_office.tabs import TABS, count_up_to, in_tab
+from support.back_office.tabs import COUNT_LIMIT, TABS, count_up_to, in_tab
 from support.mail_channel import MailChannel, channel_name
 from support.models import Ticket, outboxes
 from support.outbox import EmailStatus
@@ -19,7 +19,6 @@ from support.outbox import EmailStatus
 CHART_DAYS = 30
 BUSY_DAYS = 7
 ROWS_SHOWN = 8
-TICKETS_COUNTED = 10_000
 TIMES_TAKEN = 1_000
 # Rows (heading, from this age on, younger than that).
 AGE_GROUPS = [
@@ -46,6 +45,7 @@ def show(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         "solution": median_time("solved_at", now),
         "mail": mail_health(),
         "busiest": busiest_accounts(now),
+        "count_limit": COUNT_LIMIT,
         "chart_days": CHART_DAYS,
         "busy_days": BUSY_DAYS,
     }
@@ -57,7 +57,7 @@ def count_tabs(agent: AbstractUser) -> list[dict[str, Any]]:
         {
             "name": name,
             "label": label,
-            "count": count_up_to(in_tab(name, agent), TICKETS_COUNTED),
+            "count": count_up_to(in_tab(name, agent), COUNT_LIMIT),
         }
         for name, label in TABS.items()
         if name != "all"
@@ -125,8 +125,8 @@ def mail_health() -> dict[str, Any]:
     pending = failed = 0
     oldest: list[datetime] = []
     for rows in outboxes():
-        pending += count_up_to(rows.filter(email_status=EmailStatus.PENDING), TICKETS_COUNTED)
-        failed += count_up_to(rows.filter(email_status=EmailStatus.FAILED), TICKETS_COUNTED)
+        pending += count_up_to(rows.filter(email_status=EmailStatus.PENDING), COUNT_LIMIT)
+        failed += count_up_to(rows.filter(email_status=EmailStatus.FAILED), COUNT_LIMIT)
         first = rows.unsent().aggregate(first=Min("created_at"))["first"]
         oldest += [first] if first else []
     channel = MailChannel.objects.filter(name=channel_name()).first()

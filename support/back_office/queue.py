@@ -1,7 +1,7 @@
 """The queue that an agent looks at: a tab, filters that combine, a search, an order, a page.
 
 Whatever stands in the address, the answer is a list: what makes no sense is left out and named.
-Nothing counts or skips more than 10,000 rows, however many there are.
+Nothing counts or skips more than COUNT_LIMIT rows, however many there are.
 """
 
 from bisect import bisect_left, bisect_right

@@ -10,6 +10,14 @@ from support.outbox import EmailStatus
 # A customer's free text would become series without end; the rest is "other".
 TYPES_COUNTED = {"billing", "technical", "feedback"}
 
+# The entry of /health that check_mail() fills in, for the OpenAPI document.
+MAIL_SCHEMA = {
+    "type": "string",
+    "enum": ["ok", "not configured", "failing"],
+    "description": "`failing`: the provider refuses us or is out of reach. Absent while the "
+    "database is away.",
+}
+
 
 def check_mail() -> str:
     """`ok`, `not configured`, or `failing` while every mail waits for the channel."""

@@ -108,9 +108,9 @@ document.addEventListener("click", async (event) => {
 
 // --- The reader's key --------------------------------------------------------------------------
 
-const KEY_FORMAT = /^ctxfy_[0-9A-Za-z]{38}$/;
 const keyDialog = select(".key-dialog");
 const keyInput = select("#key-input");
+const keyFormat = new RegExp(`^${keyInput.dataset.pattern}$`);
 let apiKey = null;
 let afterKey = null;
 
@@ -145,9 +145,9 @@ keyDialog.addEventListener("close", () => (keyInput.value = ""));
 select("form", keyDialog).addEventListener("submit", (event) => {
   event.preventDefault();
   const key = keyInput.value.trim();
-  if (!KEY_FORMAT.test(key)) {
+  if (!keyFormat.test(key)) {
     keyInput.setAttribute("aria-invalid", "true");
-    select("#key-error").textContent = "A key is ctxfy_ and 38 letters and digits. Is it whole?";
+    select("#key-error").textContent = `A key is ${keyInput.dataset.format}. Is it whole?`;
     return;
   }
   const then = afterKey;

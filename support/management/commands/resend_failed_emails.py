@@ -201,7 +201,7 @@ class Command(BaseCommand):
             rows.filter(email_status=EmailStatus.STORED).queue_again()
         row = rows.unsent().claim()
         if row is not None:
-            row.retrying_since = None  # Asked for by a person: the 72 hours start afresh.
+            row.retrying_since = None  # Asked for by a person: GIVE_UP_AFTER starts afresh.
         return row
 
     def watch(self, interval: float) -> None:

@@ -1,0 +1,118 @@
+"""What the OpenAPI document says of the endpoints that need no key: health and metrics."""
+
+from django.conf import settings
+from django.utils.module_loading import import_string
+
+from ctxfy_support.answers import Part, make_content, make_headers
+
+_LIVENESS: Part = {
+    "type": "object",
+    "description": "That the process runs.",
+    "properties": {"status": {"type": "string", "const": "ok", "description": "Always the same."}},
+    "required": ["status"],
+}
+_METRICS: Part = {
+    "text/plain": {
+        "schema": {"type": "string"},
+        "examples": {
+            "Answers": {
+                "value": "# HELP http_requests_total Answers by method, route and status.\n"
+                "# TYPE http_requests_total counter\n"
+                'http_requests_total{method="GET",route="/health",status="200"} 42\n'
+            }
+        },
+    }
+}
+
+
+def _make_health() -> Part:
+    """The schema of /health, with the entries that the apps add (settings.HEALTH_SCHEMAS)."""
+    return {
+        "type": "object",
+        "description": "How the service is, and each thing that it depends on.",
+        "properties": {
+            "status": {
+                "type": "string",
+                "enum": ["ok", "degraded", "unavailable"],
+                "description": "`degraded`: requests are served, but something below is in "
+                "trouble. `unavailable`: nothing can be stored.",
+            },
+            "database": {
+                "type": "string",
+                "enum": ["ok", "unavailable"],
+                "description": "Whether it answers.",
+            },
+            **{name: import_string(path) for name, path in settings.HEALTH_SCHEMAS.items()},
+        },
+        "required": ["status", "database"],
+    }
+
+
+def make_public_schemas() -> dict[str, Part]:
+    return {"Health": _make_health(), "Liveness": _LIVENESS}
+
+
+def _answer(description: str, *headers: str, content: Part | None = None) -> Part:
+    answer = {"description": description, "headers": make_headers("X-Request-Id", *headers)}
+    return answer | ({"content": content} if content else {})
+
+
+def _public(operation_id: str, summary: str, description: str, responses: Part) -> Part:
+    """A path that answers GET to everybody; `responses` are its own answers."""
+    refused = _answer("This address takes `GET` and `HEAD` alone.", "Allow")
+    return {
+        "get": {
+            "operationId": operation_id,
+            "summary": summary,
+            "description": description,
+            "tags": ["Operations"],
+            "security": [],
+            "responses": responses | {"405": refused},
+        }
+    }
+
+
+def make_public_paths() -> dict[str, Part]:
+    healthy = dict.fromkeys(_make_health()["properties"], "ok")
+    away = {"status": "unavailable", "database": "unavailable"}
+    return {
+        "/health": _public(
+            "getHealth",
+            "Readiness",
+            "May this process be sent requests? Point your load balancer here. Only trouble with "
+            "the database takes it from `200`; with any other, requests are still served.",
+            responses={
+                "200": _answer(
+                    "Requests are served.",
+                    content=make_content("Health", ("All is well", healthy)),
+                ),
+                "503": _answer(
+                    "Nothing can be stored at the moment.",
+                    "Retry-After",
+                    content=make_content("Health", ("No database", away)),
+                ),
+            },
+        ),
+        "/health/live": _public(
+            "getLiveness",
+            "Liveness",
+            "Does this process run at all? It asks nobody else, so that a database that is away "
+            "restarts no process.",
+            responses={
+                "200": _answer(
+                    "The process runs.",
+                    content=make_content("Liveness", ("Alive", {"status": "ok"})),
+                )
+            },
+        ),
+        "/metrics": _public(
+            "getMetrics",
+            "Metrics",
+            "For Prometheus: answers by status, how long they took, and what the parts of the "
+            "service count and measure. Counted over all processes.",
+            responses={
+                "200": _answer("Samples in Prometheus' text format.", content=_METRICS),
+                "503": _answer("The database is away.", "Retry-After"),
+            },
+        ),
+    }
