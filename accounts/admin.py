@@ -8,7 +8,8 @@ from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.models import Group
 from django.db.models import QuerySet
 from django.forms import ModelForm
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
 from accounts.models import APIKey, Plan, User
@@ -109,11 +110,17 @@ class APIKeyAdmin(ModelAdmin):
     def save_model(
         self, request: HttpRequest, obj: APIKey, form: ModelForm[APIKey], change: bool
     ) -> None:
-        key, secret = APIKey.objects.issue(
-            obj.user, name=obj.name, expiration_date=obj.expiration_date
-        )
-        obj.__dict__.update(key.__dict__)
-        messages.warning(request, f"The new key, shown this once: {secret}")
+        obj.draw_secret()
+        super().save_model(request, obj, form, change)
+
+    def response_add(
+        self, request: HttpRequest, obj: APIKey, post_url_continue: str | None = None
+    ) -> HttpResponse:
+        """Show the key in the answer itself: a message would carry it in a cookie or a session."""
+        context = {**self.admin_site.each_context(request), "title": "New API key", "key": obj}
+        response = TemplateResponse(request, "admin/accounts/apikey/issued.html", context)
+        response["Cache-Control"] = "no-store"
+        return response
 
     @admin.action(description="Revoke the selected keys, finally", permissions=["change"])
     def revoke(self, request: HttpRequest, queryset: QuerySet[APIKey, Any]) -> None:

@@ -103,15 +103,10 @@ class APIKeyQuerySet(models.QuerySet["APIKey"]):
         self, user: User, *, name: str = "", expiration_date: datetime | None = None
     ) -> tuple["APIKey", str]:
         """Create a key; return it with its secret, which is kept nowhere."""
-        secret = api_keys.generate()
-        key = self.create(
-            user=user,
-            digest=api_keys.digest(secret),
-            key_prefix=secret[: api_keys.SHOWN_CHARACTERS],
-            name=name,
-            expiration_date=expiration_date,
-        )
-        return key, secret
+        key = self.model(user=user, name=name, expiration_date=expiration_date)
+        key.draw_secret()
+        key.save(force_insert=True)
+        return key, key.secret
 
 
 class APIKey(models.Model):
@@ -129,6 +124,9 @@ class APIKey(models.Model):
 
     objects = APIKeyQuerySet.as_manager()
 
+    # Known to the instance that was just issued; no column.
+    secret = ""
+
     class Meta:
         verbose_name = "API key"
         indexes = [
@@ -138,6 +136,12 @@ class APIKey(models.Model):
 
     def __str__(self) -> str:
         return f"{self.key_prefix}…" + (f" ({self.name})" if self.name else "")
+
+    def draw_secret(self) -> None:
+        """Give a key that is not stored yet its secret, and what is kept of it."""
+        self.secret = api_keys.generate()
+        self.digest = api_keys.digest(self.secret)
+        self.key_prefix = self.secret[: api_keys.SHOWN_CHARACTERS]
 
     def note_use(self) -> None:
         """Note that the key was used, unless somebody did within the last minute.

@@ -3,10 +3,12 @@
 import re
 
 import pytest
+from django.contrib.sessions.models import Session
 from django.urls import reverse
 
 from accounts.models import APIKey, User
 from accounts.tests.factories import APIKeyFactory, UserFactory
+from ctxfy_support.tests.dump import dump_tables
 
 pytestmark = pytest.mark.django_db
 
@@ -21,20 +23,40 @@ def test_lists_with_a_constant_number_of_queries(
     assert response.status_code == 200
 
 
-def issue(admin_client):
+def issue(admin_client, **data):
     return admin_client.post(
         reverse("admin:accounts_apikey_add"),
-        {"user": UserFactory().pk, "name": "CI", "expiration_date_0": "", "expiration_date_1": ""},
+        {"user": UserFactory().pk, "name": "CI", "expiration_date_0": "", "expiration_date_1": ""}
+        | data,
         follow=True,
     )
 
 
+def find_secret(page):
+    (secret,) = set(re.findall(r"ctxfy_[0-9A-Za-z]{38}", page.content.decode()))
+    return secret
+
+
 def test_issues_a_key_and_shows_it_once(admin_client):
-    page = issue(admin_client).content.decode()
-    (secret,) = set(re.findall(r"ctxfy_[0-9A-Za-z]{38}", page))
+    page = issue(admin_client)
+    secret = find_secret(page)
+    assert "no-store" in page["Cache-Control"]
     assert APIKey.objects.find_active(secret).name == "CI"
     again = admin_client.get(reverse("admin:accounts_apikey_changelist")).content.decode()
     assert secret not in again
+
+
+@pytest.mark.parametrize("button", ["_save", "_continue", "_addanother", "_popup"])
+def test_leaves_the_secret_in_no_cookie_and_no_table(admin_client, button):
+    page = issue(admin_client, **{button: "1"})
+    secret = find_secret(page)
+    assert page.redirect_chain == []
+    assert secret not in str(admin_client.cookies)
+    tables = dump_tables()
+    assert APIKey.objects.get().key_prefix in tables
+    assert secret not in tables
+    sessions = [str(session.get_decoded()) for session in Session.objects.all()]
+    assert secret not in "".join([*sessions, *map(str, page.headers.values())])
 
 
 def test_revokes_keys_from_the_list(admin_client):

@@ -2,10 +2,10 @@
 
 import pytest
 import requests
-from django.db import connection
 from django.urls import reverse
 
 from accounts.tests.factories import APIKeyFactory
+from ctxfy_support.tests.dump import dump_tables
 from ctxfy_support.tests.processes import run_command
 from support.tests.factories import TicketFactory
 
@@ -13,16 +13,6 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 PATH = "/v1/support/tickets"
 TICKET = {"type": "billing", "reply_address": "ada@example.com", "message": "Charged twice."}
-
-
-def dump_tables():
-    """Every value of every table, as text."""
-    values = []
-    with connection.cursor() as cursor:
-        for table in connection.introspection.table_names(cursor):
-            cursor.execute(f"SELECT * FROM {connection.ops.quote_name(table)}")
-            values += [str(value) for row in cursor.fetchall() for value in row]
-    return "\n".join(values)
 
 
 def use_up(url, secret):
