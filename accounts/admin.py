@@ -5,9 +5,9 @@ from typing import Any
 from axes.models import AccessAttempt
 from django.contrib import admin, messages
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
-from django.contrib.auth.models import Group
-from django.db.models import QuerySet
-from django.forms import ModelForm
+from django.contrib.auth.models import Group, Permission
+from django.db.models import ManyToManyField, Q, QuerySet
+from django.forms import ModelForm, ModelMultipleChoiceField
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
@@ -18,6 +18,19 @@ from ctxfy_support.model_admin import ModelAdmin
 PERMISSION_FIELDS = ("is_active", "is_staff", "is_superuser", "groups", "user_permissions")
 # What would let somebody give themselves more than they have.
 SUPERUSER_FIELDS = ("is_superuser", "user_permissions")
+
+
+def _find_beyond(request: HttpRequest) -> QuerySet[Permission]:
+    """What the person may not do, and so may not give: to a role, to an account, to themselves."""
+    user = request.user
+    if user.is_superuser:
+        return Permission.objects.none()
+    own = Permission.objects.filter(Q(user=user.pk) | Q(group__user=user.pk))
+    return Permission.objects.exclude(pk__in=own.values("pk"))
+
+
+def _may_give(request: HttpRequest, permissions: QuerySet[Permission]) -> bool:
+    return not _find_beyond(request).filter(pk__in=permissions.values("pk")).exists()
 
 
 @admin.register(User)
@@ -73,8 +86,22 @@ class AccountAdmin(UserAdmin[User], ModelAdmin):
         return super().has_delete_permission(request, obj) and self._outranks(request, obj)
 
     def _outranks(self, request: HttpRequest, obj: User | None) -> bool:
-        # A new password for a superuser's account would be a way to become one.
-        return obj is None or request.user.is_superuser or not obj.is_superuser
+        # A new password for somebody who may do more would be a way to do it.
+        if obj is None or request.user.is_superuser:
+            return True
+        theirs = Permission.objects.filter(Q(user=obj) | Q(group__user=obj))
+        return not obj.is_superuser and _may_give(request, theirs)
+
+    def formfield_for_manytomany(
+        self, db_field: ManyToManyField[Any, Any], request: HttpRequest, **kwargs: Any
+    ) -> ModelMultipleChoiceField[Any] | None:
+        if db_field.name == "groups" and not request.user.is_superuser:
+            beyond = Group.objects.filter(permissions__in=_find_beyond(request))
+            kwargs["queryset"] = Group.objects.exclude(pk__in=beyond)
+        field: ModelMultipleChoiceField[Any] | None = super().formfield_for_manytomany(
+            db_field, request, **kwargs
+        )
+        return field
 
 
 @admin.register(Plan)
@@ -135,7 +162,28 @@ admin.site.unregister(Group)
 
 @admin.register(Group)
 class RoleAdmin(GroupAdmin, ModelAdmin):
-    pass
+    """Whoever may change roles gives to them what they have themselves, and no more."""
+
+    def formfield_for_manytomany(
+        self, db_field: ManyToManyField[Any, Any], request: HttpRequest | None = None, **kwargs: Any
+    ) -> ModelMultipleChoiceField[Any] | None:
+        if request is not None:
+            beyond = _find_beyond(request).values("pk")
+            kwargs["queryset"] = Permission.objects.exclude(pk__in=beyond)
+        field: ModelMultipleChoiceField[Any] | None = super().formfield_for_manytomany(
+            db_field, request, **kwargs
+        )
+        return field
+
+    def has_change_permission(self, request: HttpRequest, obj: Group | None = None) -> bool:
+        return super().has_change_permission(request, obj) and self._outranks(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Group | None = None) -> bool:
+        return super().has_delete_permission(request, obj) and self._outranks(request, obj)
+
+    def _outranks(self, request: HttpRequest, obj: Group | None) -> bool:
+        # Its form would take away what it does not show.
+        return obj is None or _may_give(request, obj.permissions.all())
 
 
 @admin.register(AccessAttempt)

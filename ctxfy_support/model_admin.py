@@ -17,8 +17,10 @@ class ModelAdmin(UnfoldModelAdmin):
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
         # Django allows any lookup on the model's own fields, even `__regex`; a broken pattern is
-        # then the database's error, and ours.
-        own = {name if isinstance(name, str) else name[0] for name in self.list_filter}
+        # then the database's error, and ours. And a filter that somebody is not shown would tell
+        # them what is hidden from them.
+        filters = self.get_list_filter(request)
+        own = {name if isinstance(name, str) else name[0] for name in filters}
         field = lookup.partition("__")[0]
         return field in own and bool(super().lookup_allowed(lookup, value, request))
 

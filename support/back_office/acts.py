@@ -54,7 +54,7 @@ def release(request: HttpRequest, ticket: Ticket) -> None:
 
 def triage(request: HttpRequest, ticket: Ticket) -> None:
     """Change what the agent changed in the form."""
-    form = TriageForm(request.POST)
+    form = TriageForm(request.POST, agent=get_agent(request))
     if not form.is_valid():
         _tell(request, form)
         return
@@ -165,7 +165,7 @@ def bulk(request: HttpRequest, tickets: TicketQuerySet) -> None:
                 "or being sent right now).",
             )
         case _:
-            form = BulkForm(request.POST)
+            form = BulkForm(request.POST, agent=get_agent(request))
             if not form.is_valid():
                 _tell(request, form)
                 return

@@ -2,6 +2,7 @@
 
 from django import forms
 from django.contrib.auth.models import AbstractUser
+from django.http import QueryDict
 
 from support.back_office.agents import list_agents
 from support.replies import LONGEST_REPLY
@@ -51,11 +52,30 @@ class AgentField(forms.Field):
 class ChangeForm(forms.Form):
     """State, priority and assignee; what is empty is left alone."""
 
+    # The field with tags to add, which may name new ones.
+    adds_tags = ""
+
     state = forms.ChoiceField(choices=[("", ""), *TicketState.choices], required=False)
     priority = forms.TypedChoiceField(
         choices=[("", ""), *Priority.choices], coerce=int, empty_value=None, required=False
     )
     assignee = AgentField(required=False)
+
+    def __init__(self, data: QueryDict, *, agent: AbstractUser) -> None:
+        super().__init__(data)
+        self.agent = agent
+
+    def clean(self) -> None:
+        """Leave new tags to those who may add one, lest a typo become everybody's tag."""
+        before = self.cleaned_data.get("was_tags") or []
+        names = [n for n in self.cleaned_data.get(self.adds_tags) or [] if n not in before]
+        if not names or self.agent.has_perm("support.add_tag"):
+            return
+        known = set(Tag.objects.filter(name__in=names).values_list("name", flat=True))
+        if unknown := ", ".join(f"“{name}”" for name in names if name not in known):
+            self.add_error(
+                self.adds_tags, f"There is no tag {unknown}. A supervisor can add it under Tags."
+            )
 
     def changes(self) -> Changes:
         """The arguments of TriageQuerySet.change()."""
@@ -69,6 +89,7 @@ class ChangeForm(forms.Form):
 class TriageForm(ChangeForm):
     """A ticket's own form. It says what the page showed, so only what the agent changed counts."""
 
+    adds_tags = "tags"
     tags = TagsField(required=False, max_length=1000)
     was_state = forms.CharField(required=False)
     was_priority = forms.CharField(required=False)
@@ -97,6 +118,7 @@ class TriageForm(ChangeForm):
 class BulkForm(ChangeForm):
     """The same for every ticket that is ticked."""
 
+    adds_tags = "add_tags"
     add_tags = TagsField(required=False, max_length=1000)
     remove_tags = TagsField(required=False, max_length=1000)
 

@@ -183,3 +183,114 @@ def test_shows_no_secret_of_a_key(clients, objects):
         page = clients["Administrators"].get(url).content.decode()
         assert key.secret not in page
         assert key.digest not in page
+
+
+@pytest.fixture
+def administrator(clients):
+    return User.objects.get(username="administrators")
+
+
+def count_permissions(person):
+    return len(User.objects.get(pk=person.pk).get_all_permissions())
+
+
+def test_lets_no_administrator_raise_a_role_above_themselves(clients, administrator):
+    before = count_permissions(administrator)
+    role = Group.objects.get(name="Administrators")
+    url = reverse("admin:auth_group_change", args=[role.pk])
+    everything = [str(pk) for pk in Permission.objects.values_list("pk", flat=True)]
+    data = {"name": role.name, "permissions": everything}
+    assert clients["Administrators"].post(url, data).status_code == 200  # The form again.
+    assert count_permissions(administrator) == before
+    url = reverse("admin:auth_group_add")
+    clients["Administrators"].post(url, data | {"name": "Everything"})
+    assert not Group.objects.filter(name="Everything").exists()
+
+
+def test_lets_an_administrator_give_what_they_have(clients):
+    permission = Permission.objects.get(codename="reply_ticket")
+    data = {"name": "Writers", "permissions": [str(permission.pk)]}
+    clients["Administrators"].post(reverse("admin:auth_group_add"), data)
+    assert list(Group.objects.get(name="Writers").permissions.all()) == [permission]
+
+
+@pytest.fixture
+def auditors():
+    """A role that may do what no administrator may, as a superuser has made it."""
+    role = Group.objects.create(name="Auditors")
+    role.permissions.add(Permission.objects.get(codename="view_logentry"))
+    return role
+
+
+def test_lets_no_administrator_into_a_role_above_them(clients, administrator, auditors):
+    url = reverse("admin:accounts_user_change", args=[administrator.pk])
+    data = {
+        "username": administrator.username,
+        "plan": "pro",
+        "token_balance": "5",
+        "is_active": "on",
+        "is_staff": "on",
+        "groups": [str(group.pk) for group in (*administrator.groups.all(), auditors)],
+    }
+    answer = clients["Administrators"].post(url, data)
+    assert "is not one of the available choices" in answer.content.decode()
+    assert [group.name for group in administrator.groups.all()] == ["Administrators"]
+
+
+@pytest.mark.parametrize("is_active", [True, False])
+def test_lets_no_administrator_touch_who_may_do_more(clients, auditors, is_active):
+    person = UserFactory(is_staff=True, is_active=is_active)
+    person.groups.add(auditors)
+    for page in ("accounts_user_change", "auth_user_password_change", "accounts_user_delete"):
+        url = reverse(f"admin:{page}", args=[person.pk])
+        data = {"password1": "n3w-passw0rd", "password2": "n3w-passw0rd", "post": "yes"}
+        assert clients["Administrators"].post(url, data).status_code == 403
+    for page in ("change", "delete"):
+        url = reverse(f"admin:auth_group_{page}", args=[auditors.pk])
+        data = {"name": "Auditors", "permissions": [], "post": "yes"}
+        assert clients["Administrators"].post(url, data).status_code == 403
+    assert auditors.permissions.exists()
+
+
+def test_tells_supervisors_not_who_is_staff(clients):
+    UserFactory(username="ada")
+    url = reverse("admin:accounts_user_changelist")
+    for query in ("is_staff__exact=1", "is_superuser__exact=1", "groups__id__exact=1"):
+        answer = clients["Supervisors"].get(f"{url}?{query}")
+        assert answer.status_code != 200, query
+    assert clients["Administrators"].get(f"{url}?is_staff__exact=1").status_code == 200
+    assert "ada" in clients["Supervisors"].get(url).content.decode()
+
+
+def test_keeps_saved_views_to_their_owner(clients):
+    views = {
+        role: SavedView.objects.create(name=f"of {role}", owner=User.objects.get(username=name))
+        for role, name in (("Agents", "agents"), ("Supervisors", "supervisors"))
+    }
+    shared = SavedView.objects.create(name="of all")
+    url = reverse("admin:support_savedview_changelist")
+    for role, other in (("Agents", "Supervisors"), ("Supervisors", "Agents")):
+        page = clients[role].get(url).content.decode()
+        assert views[role].name in page
+        assert shared.name in page
+        assert views[other].name not in page
+        for name in ("change", "history", "delete"):
+            hers = reverse(f"admin:support_savedview_{name}", args=[views[other].pk])
+            answer = clients[role].get(hers, follow=True).content.decode()
+            assert views[other].name not in answer
+
+
+def test_lets_a_supervisor_share_but_not_give_away(clients):
+    agent = User.objects.get(username="agents")
+    url = reverse("admin:support_savedview_add")
+    clients["Supervisors"].post(url, {"name": "For all", "query": "", "owner": ""})
+    clients["Supervisors"].post(url, {"name": "Hers", "query": "", "owner": str(agent.pk)})
+    assert [view.name for view in SavedView.objects.all()] == ["For all"]
+
+
+@pytest.mark.parametrize(
+    ("typed", "kept"), [(" Big  OUTAGE ", ["big outage"]), ("a, b", []), (",", [])]
+)
+def test_keeps_a_tag_as_agents_type_it(clients, typed, kept):
+    clients["Supervisors"].post(reverse("admin:support_tag_add"), {"name": typed})
+    assert [tag.name for tag in Tag.objects.all()] == kept

@@ -11,7 +11,7 @@ from django.urls import reverse
 from accounts.tests.factories import APIKeyFactory, PlanFactory, UserFactory
 from ctxfy_support.tests.browser import find_violations
 from support.delivery.composing import compose
-from support.models import CannedReply, Reply, Ticket
+from support.models import CannedReply, Reply, Tag, Ticket
 from support.tests.factories import TicketFactory, make_staff
 from support.tests.payloads import PAYLOADS
 
@@ -160,6 +160,7 @@ def test_asks_before_a_second_claim(bea, service, browse):
 
 
 def test_changes_what_is_ticked(bea, service, browse):
+    Tag.objects.create(name="outage")
     TicketFactory.create_batch(3, email_status="sent")
     page = log_in(browse, service())
     page.goto(page.url + "support/ticket/")

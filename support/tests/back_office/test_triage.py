@@ -5,7 +5,7 @@ from django.urls import reverse
 
 from support.models import Ticket, TicketEvent
 from support.tests.conftest import log_in
-from support.tests.factories import TicketFactory
+from support.tests.factories import TicketFactory, make_staff
 from support.triage import Tag
 
 pytestmark = pytest.mark.django_db
@@ -89,7 +89,12 @@ def test_gives_a_ticket_back(desk, agent, colleague):
     assert [Ticket.objects.get(pk=t.pk).assignee for t in (mine, other)] == [None, colleague]
 
 
+def make_tags(*names):
+    Tag.objects.bulk_create([Tag(name=name) for name in names])
+
+
 def test_changes_what_the_agent_changed(desk, agent, colleague):
+    make_tags("bug", "vip")
     ticket = TicketFactory()
     changes = {"state": "open", "priority": "4", "assignee": str(colleague.pk), "tags": "bug, VIP"}
     act(desk, "triage", ticket, **form(ticket, **changes))
@@ -181,6 +186,7 @@ def test_moves_the_state_that_the_api_shows(desk, api, api_key):
 
 
 def test_tells_the_customer_nothing_internal(desk, api, api_key):
+    make_tags("difficult")
     ticket = TicketFactory(user=api_key.user)
     before = api.get(f"/v1/support/tickets/{ticket.pk}").json()
     act(desk, "triage", ticket, **form(ticket, priority="4", tags="difficult"))
@@ -189,6 +195,7 @@ def test_tells_the_customer_nothing_internal(desk, api, api_key):
 
 
 def test_changes_many_at_once(desk, agent, colleague, django_assert_max_num_queries):
+    make_tags("outage")
     tickets = TicketFactory.create_batch(20)
     changes = {"state": "open", "assignee": str(colleague.pk), "add_tags": "outage"}
     url = reverse("admin:support_ticket_bulk")
@@ -208,6 +215,7 @@ def test_takes_many_but_nobody_elses(desk, agent, colleague):
 
 
 def test_takes_tags_away(desk):
+    make_tags("a", "b")
     ticket = TicketFactory()
     bulk(desk, ticket, add_tags="a, b")
     bulk(desk, ticket, remove_tags="a")
@@ -272,3 +280,28 @@ def test_leaves_alone_what_is_so_already(desk, agent):
     changes = {"state": "open", "priority": "4", "assignee": str(agent.pk), "add_tags": "bug"}
     assert "0 of 1 changed" in bulk(desk, ticket, **changes)
     assert TicketEvent.objects.count() == 0
+
+
+@pytest.mark.parametrize(("name", "field"), [("triage", "tags"), ("bulk", "add_tags")])
+def test_lets_an_agent_use_the_tags_there_are(desk, name, field):
+    make_tags("bug")
+    ticket = TicketFactory()
+    if name == "bulk":
+        page = bulk(desk, ticket, priority="4", **{field: "bug, outtage"})
+    else:
+        answer = act(desk, name, ticket, **form(ticket, priority="4", **{field: "bug, outtage"}))
+        page = answer.content.decode()
+    assert "There is no tag “outtage”" in page
+    assert [tag.name for tag in Tag.objects.all()] == ["bug"]
+    assert Ticket.objects.get().priority == Ticket().priority
+    assert TicketEvent.objects.count() == 0
+
+
+def test_lets_a_supervisor_make_tags_on_the_way(desk):
+    ticket = TicketFactory()
+    supervisor = log_in(make_staff("Supervisors"))
+    act(supervisor, "triage", ticket, **form(ticket, tags="outage"))
+    assert [tag.name for tag in Ticket.objects.get().tags.all()] == ["outage"]
+    # An agent may leave alone, and take away, what is there.
+    act(desk, "triage", ticket, **form(ticket, tags="", was_tags="outage"))
+    assert not Ticket.objects.get().tags.exists()
