@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from support.mailboxes import is_email_address, is_mail_configured
 from support.models import CannedReply, Reply, Ticket, TicketEvent, TicketState
+from support.outbox import in_lock_order
 from support.timeline import EventKind, make_event
 
 
@@ -51,7 +52,7 @@ def write_reply(
     now = timezone.now()
     tickets = Ticket.objects.filter(pk=ticket.pk)
     with transaction.atomic():
-        before = tickets.select_for_update().values_list("state", flat=True).get()
+        before = in_lock_order(tickets).values_list("state", flat=True).get()
         # Under the row's lock: of two answers that are sent at once, the second is asked.
         if seen is not None and (news := find_news(ticket, agent, seen)):
             raise SomethingHappenedError(news)

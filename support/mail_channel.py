@@ -8,13 +8,15 @@ from django.utils.crypto import salted_hmac
 class MailChannel(models.Model):
     """One way to send, with the settings it has; changed settings are another channel.
 
-    `failing_since` is empty while mail goes; see delivery/breaker.py for who sets it.
+    `failing_since` is empty while mail goes; see delivery/breaker.py for who sets it. `must_wake`:
+    it is back, and what waits out a backoff because it was away has not all been made due.
     """
 
     name = models.CharField(primary_key=True, max_length=40)
     failing_since = models.DateTimeField(null=True)
     next_probe_at = models.DateTimeField(null=True)
     last_error = models.CharField(max_length=200, blank=True)
+    must_wake = models.BooleanField(default=False, db_default=False)
 
     class Meta:
         db_table = "support_mail_channels"

@@ -3,6 +3,10 @@
 A sender claims the row with one conditional statement, which leases it under a token of its own,
 sends outside any transaction, and marks the row only while that lease is alive. Every time that
 decides about a claim is the database's, so hosts need not agree on the hour.
+
+Whoever locks several rows keeps one order, so that no two wait for each other: tickets, then
+replies, then timeline entries, each table by primary key (in_lock_order). Nobody locks a row
+against those who only refer to it, for no key ever changes; so an entry's INSERT waits for nobody.
 """
 
 import random
@@ -25,6 +29,7 @@ FIRST_BACKOFF = timedelta(seconds=10)
 LONGEST_BACKOFF = timedelta(hours=1)
 GIVE_UP_AFTER = timedelta(hours=72)
 ATTEMPTS_KEPT = 100
+WAKE_BATCH = 1_000
 
 
 def lease_duration() -> timedelta:
@@ -60,6 +65,16 @@ class AttemptEntry(TypedDict):
 
 
 M = TypeVar("M", bound="OutboxMessage", covariant=True)
+R = TypeVar("R", bound=models.Model)
+
+
+def in_lock_order(rows: models.QuerySet[R], *, skip_locked: bool = False) -> models.QuerySet[R]:
+    """These rows, locked until the transaction ends, in the order that everybody keeps.
+
+    `skip_locked`: leave out what others hold, and so wait for nobody.
+    """
+    of = ("self",) if rows.query.select_related else ()
+    return rows.order_by("pk").select_for_update(of=of, no_key=True, skip_locked=skip_locked)
 
 
 class OutboxQuerySet(models.QuerySet[M]):
@@ -87,7 +102,7 @@ class OutboxQuerySet(models.QuerySet[M]):
         everything = self.model._default_manager
         with transaction.atomic():
             if connection.features.has_select_for_update_skip_locked:
-                candidate = candidate.select_for_update(skip_locked=True)
+                candidate = candidate.select_for_update(skip_locked=True, no_key=True)
             claimed = everything.filter(pk=candidate).update(
                 lease_token=token, leased_until=Now() + lease_duration() + extra
             )
@@ -109,26 +124,40 @@ class OutboxQuerySet(models.QuerySet[M]):
             "oldest_pending_seconds": age,
         }
 
-    def wake(self, errors: Iterable[str]) -> int:
-        """Make due now what waits out a backoff after one of these errors; return how many."""
+    def wake(self, errors: Iterable[str]) -> bool:
+        """Make due now what waits out a backoff after one of these errors.
+
+        Rows that others hold at this moment are left out; return whether there were none.
+        """
         said = Q(pk__in=[])
         for error in errors:
             said |= Q(last_error__startswith=error)
-        waiting = self.unleased().filter(said, email_status=EmailStatus.PENDING)
-        return waiting.filter(next_attempt_at__gt=Now()).update(next_attempt_at=Now())
+        waiting = self.unleased().filter(
+            said, email_status=EmailStatus.PENDING, next_attempt_at__gt=Now()
+        )
+        woken = WAKE_BATCH
+        while woken == WAKE_BATCH:
+            with transaction.atomic():
+                batch = in_lock_order(waiting, skip_locked=True)[:WAKE_BATCH]
+                ids = list(batch.values_list("pk", flat=True))
+                woken = self.filter(pk__in=ids).update(next_attempt_at=Now())
+        return not waiting.exists()
 
     def resendable(self) -> Self:
         """What an agent may send again: not sent, and in nobody's hands."""
         return self.unleased().exclude(email_status=EmailStatus.SENT)
 
-    def queue_again(self) -> int:
-        """Make what was not sent due now, GIVE_UP_AFTER from now; return how many rows that was."""
-        return self.resendable().update(
-            email_status=EmailStatus.PENDING,
-            next_attempt_at=Now(),
-            retrying_since=None,
-            updated_at=timezone.now(),
-        )
+    def queue_again(self) -> list[M]:
+        """Make what was not sent due now, GIVE_UP_AFTER from now; return the rows as they were."""
+        with transaction.atomic():
+            rows = list(in_lock_order(self.resendable()))
+            self.model._default_manager.filter(pk__in=[row.pk for row in rows]).update(
+                email_status=EmailStatus.PENDING,
+                next_attempt_at=Now(),
+                retrying_since=None,
+                updated_at=timezone.now(),
+            )
+        return rows
 
 
 def outbox_indexes(table: str) -> list[models.Index]:

@@ -15,6 +15,7 @@ from django.db.models import F, Value
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
+from support.outbox import in_lock_order
 from support.timeline import EventKind, TicketEvent, make_event
 
 
@@ -87,12 +88,7 @@ class TriageQuerySet(models.QuerySet[T]):
     ) -> int:
         """Move these rows, in one transaction; return how many really changed."""
         with transaction.atomic():
-            rows = list(
-                self.select_related("assignee")
-                .prefetch_related("tags")
-                .order_by("pk")
-                .select_for_update(of=("self",))
-            )
+            rows = list(in_lock_order(self.select_related("assignee").prefetch_related("tags")))
             events = []
             if state is not None:
                 events += self._change_state(actor, rows, TicketState(state))
@@ -204,7 +200,7 @@ class Triaged(models.Model):
         """
         with transaction.atomic():
             rows = type(self)._default_manager.filter(pk=self.pk, assignee=instead_of)
-            before = rows.select_related("assignee").select_for_update(of=("self",)).first()
+            before = in_lock_order(rows.select_related("assignee")).first()
             if before is None or before.assignee == agent:
                 return before is not None
             claimed_from = before.assignee or "nobody"

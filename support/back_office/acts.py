@@ -124,8 +124,7 @@ def send_again(
     Return how many were sent and how many were queued.
     """
     with transaction.atomic():
-        waiting: list[Ticket | Reply] = list(rows.resendable().select_for_update())
-        queued = rows.queue_again()
+        waiting: list[Ticket | Reply] = [*rows.queue_again()]
         TicketEvent.objects.bulk_create(
             make_event(
                 row.pk if isinstance(row, Ticket) else row.ticket_id,
@@ -139,7 +138,7 @@ def send_again(
     sent = 0
     if settings.SUPPORT_EMAIL_DELIVERY == "inline":
         sent = attempts.attempt_within(rows, SECONDS_FOR_SENDING)
-    return sent, queued
+    return sent, len(waiting)
 
 
 def bulk(request: HttpRequest, tickets: TicketQuerySet) -> None:

@@ -90,8 +90,7 @@ class Export:
             for rows in self._batches():
                 TicketEvent.objects.bulk_create(
                     make_event(pk, self._agent, EventKind.EXPORT)
-                    for pk in (row[0] for row in rows)
-                    if isinstance(pk, UUID)
+                    for pk in sorted(row[0] for row in rows if isinstance(row[0], UUID))
                 )
                 yield _lines(rows)
                 written += len(rows)

@@ -20,7 +20,7 @@ def split_tags(text: str) -> list[str]:
 
 def get_tags(names: list[str]) -> list[Tag]:
     """The tags of these names; new ones are created."""
-    Tag.objects.bulk_create([Tag(name=name) for name in names], ignore_conflicts=True)
+    Tag.objects.bulk_create([Tag(name=name) for name in sorted(names)], ignore_conflicts=True)
     return list(Tag.objects.filter(name__in=names))
 
 

@@ -48,12 +48,27 @@ def attempt(row: OutboxMessage, patience: timedelta = timedelta(0)) -> Failure |
     count_attempt(failure)
     try:
         _record(row, failure, started_at, took)
-        if breaker.report(failure, seconds=took, to_support=isinstance(row, Ticket)):
-            for rows in outboxes():
-                rows.wake(f"{FailureKind.TRANSIENT} {code}:" for code in UNREACHABLE_CODES)
+        breaker.report(failure, seconds=took, to_support=isinstance(row, Ticket))
     except DatabaseFailure:
         logger.exception("What became of %s could not be recorded", row.pk)
+    wake_what_waited()
     return failure
+
+
+def wake_what_waited() -> None:
+    """Once the channel is back, make due what waits out a backoff because it was away.
+
+    That this is to be done stands in the channel's row. So where it fails, or somebody holds a
+    row, or this process dies, the next look of any sender does it.
+    """
+    try:
+        if breaker.must_wake():
+            errors = [f"{FailureKind.TRANSIENT} {code}:" for code in UNREACHABLE_CODES]
+            left = [rows for rows in outboxes() if not rows.wake(errors)]
+            if not left:
+                breaker.note_awake()
+    except DatabaseFailure:
+        logger.warning("What waited for the mail could not be made due yet", exc_info=True)
 
 
 def _record(row: OutboxMessage, failure: Failure | None, started_at: datetime, took: float) -> None:
@@ -94,6 +109,7 @@ def attempt_next(
     While the channel is down, only the caller that gets the probe tries a row, and with patience:
     what it finds out, all go by.
     """
+    wake_what_waited()
     down = breaker.is_down()
     if down and not breaker.is_probe_due():
         return None

@@ -35,17 +35,31 @@ class Breaker:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._unreachable = 0
-        self._down = False
+        self._down = self._must_wake = False
         self._asked_at = float("-inf")
 
     def is_down(self) -> bool:
         """Whether sending is known to be useless; reads one row, or remembers the last second."""
+        return self._look()[0]
+
+    def must_wake(self) -> bool:
+        """Whether the channel is back and rows still wait because it was away; as is_down()."""
+        down, must_wake = self._look()
+        return must_wake and not down
+
+    def _look(self) -> tuple[bool, bool]:
         with self._lock:
             if time.monotonic() - self._asked_at < REMEMBER_SECONDS:
-                return self._down
-        down = self._rows().filter(failing_since__isnull=False).exists()
-        self._remember(down=down)
-        return down
+                return self._down, self._must_wake
+        row = self._rows().values_list("failing_since", "must_wake").first()
+        down, must_wake = (row[0] is not None, row[1]) if row else (False, False)
+        self._remember(down=down, must_wake=must_wake)
+        return down, must_wake
+
+    def note_awake(self) -> None:
+        """Everything that waited because the channel was away is due."""
+        self._rows().filter(failing_since=None, must_wake=True).update(must_wake=False)
+        self._asked_at = float("-inf")
 
     def is_probe_due(self) -> bool:
         """Whether take_probe() has a chance; reads one row."""
@@ -55,17 +69,18 @@ class Breaker:
         """Claim the one attempt in thirty seconds that a channel which is down gets."""
         return bool(self._probes_due().update(next_probe_at=Now() + PROBE_EVERY))
 
-    def report(self, failure: Failure | None, *, seconds: float, to_support: bool) -> bool:
-        """Learn from an attempt that took so long; return whether the channel is back by it.
+    def report(self, failure: Failure | None, *, seconds: float, to_support: bool) -> None:
+        """Learn from an attempt that took so long.
 
         `to_support`: it was to SUPPORT_EMAIL, so it says something about that address too.
         """
         if failure is not None and failure.code == NEVER_SENT_CODE:
-            return False
+            return
         if failure is None or failure.kind is FailureKind.MESSAGE:
             self._unreachable = 0
-            return self.is_down() and self._close(timedelta(seconds=seconds), to_support)
-        if failure.kind is FailureKind.CHANNEL:
+            if self.is_down():
+                self._close(timedelta(seconds=seconds), to_support)
+        elif failure.kind is FailureKind.CHANNEL:
             self._open(failure)
         elif failure.code in UNREACHABLE_CODES:
             self._unreachable += 1
@@ -73,7 +88,6 @@ class Breaker:
                 self._open(failure)
         else:
             self._unreachable = 0
-        return False
 
     def _probes_due(self) -> models.QuerySet[MailChannel]:
         return self._rows().filter(failing_since__isnull=False, next_probe_at__lte=Now())
@@ -81,9 +95,9 @@ class Breaker:
     def _rows(self) -> models.QuerySet[MailChannel]:
         return MailChannel.objects.filter(name=channel_name())
 
-    def _remember(self, *, down: bool) -> None:
+    def _remember(self, *, down: bool, must_wake: bool = False) -> None:
         with self._lock:
-            self._down, self._asked_at = down, time.monotonic()
+            self._down, self._must_wake, self._asked_at = down, must_wake, time.monotonic()
 
     def _open(self, failure: Failure) -> None:
         state: dict[str, object] = {
@@ -120,17 +134,18 @@ class Breaker:
         else:
             self._rows().update(**state)
 
-    def _close(self, duration: timedelta, to_support: bool) -> bool:
+    def _close(self, duration: timedelta, to_support: bool) -> None:
         # An attempt that began before the refusal does not disprove it, nor does a customer's
         # mailbox disprove what was said of ours.
         disproved = self._rows().filter(failing_since__lt=Now() - duration)
         if not to_support:
             disproved = disproved.exclude(last_error__contains=SUPPORT_EMAIL_REFUSED)
-        closed = disproved.update(failing_since=None, next_probe_at=None, last_error="")
+        closed = disproved.update(
+            failing_since=None, next_probe_at=None, last_error="", must_wake=True
+        )
         if closed:
             logger.warning("Mail is back: what waited goes out now")
         self._asked_at = float("-inf")
-        return bool(closed)
 
 
 breaker = Breaker()
