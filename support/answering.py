@@ -11,9 +11,10 @@ from django.db.models import Q
 from django.db.models.functions import Coalesce, Now
 from django.utils import timezone
 
+from support.failures import Failure
 from support.mailboxes import is_email_address, is_mail_configured
 from support.models import CannedReply, Reply, Ticket, TicketEvent, TicketState
-from support.outbox import in_lock_order
+from support.outbox import AttemptEntry, EmailStatus, in_lock_order
 from support.timeline import EventKind, make_event
 
 
@@ -70,6 +71,32 @@ def write_reply(
             )
         TicketEvent.objects.bulk_create(events)
     return reply
+
+
+def record_failure(reply: Reply, failure: Failure, entry: AttemptEntry) -> bool:
+    """Record that an answer's mail did not go out; False if the lease was not ours any more.
+
+    One that is given up takes its ticket back to `open`, in the same transaction: whoever dies
+    before its end leaves a leased row that is tried again, and nothing is told twice.
+    """
+    was_failed = reply.email_status == EmailStatus.FAILED
+    tickets = Ticket.objects.filter(pk=reply.ticket_id)
+    with transaction.atomic():
+        before = in_lock_order(tickets).values_list("state", flat=True).get()
+        if not reply.mark_failure(failure, entry):
+            return False
+        if reply.email_status == EmailStatus.FAILED and not was_failed:
+            tickets.update(state=TicketState.OPEN, solved_at=None, updated_at=timezone.now())
+            make_event(
+                reply.ticket_id,
+                None,
+                EventKind.FAILURE,
+                before,
+                TicketState.OPEN,
+                text=str(failure),
+                reply_id=reply.pk,
+            ).save()
+    return True
 
 
 def find_news(ticket: Ticket, agent: AbstractUser, seen: int) -> list[TicketEvent]:

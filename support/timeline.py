@@ -25,10 +25,14 @@ class EventKind(models.TextChoices):
     REPLY = "reply"
     RESEND = "resend"
     EXPORT = "export"
+    FAILURE = "failure"
 
 
 class TicketEvent(models.Model):
-    """One entry of a ticket's timeline; `text` is an internal note's."""
+    """One entry of a ticket's timeline.
+
+    `text` is an internal note's, or why an answer was given up; that entry has no actor.
+    """
 
     ticket = models.ForeignKey(
         "support.Ticket", on_delete=models.CASCADE, related_name="events", db_index=False

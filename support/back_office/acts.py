@@ -1,5 +1,6 @@
 """What an agent does to a ticket: each is one POST, checked, done, told, and in the timeline."""
 
+import time
 from typing import TypeAlias
 from uuid import UUID
 
@@ -117,14 +118,15 @@ def resend(request: HttpRequest, ticket: Ticket) -> None:
 
 
 def send_again(
-    agent: AbstractUser, rows: OutboxQuerySet[Ticket] | OutboxQuerySet[Reply]
-) -> tuple[int, int]:
+    agent: AbstractUser, *queues: OutboxQuerySet[Ticket] | OutboxQuerySet[Reply]
+) -> tuple[int, list[Ticket | Reply]]:
     """Queue what was not sent and, unless workers do it, send what a page has the time for.
 
-    Return how many were sent and how many were queued.
+    Tickets before replies, as everybody locks them. Return how many were sent, and what was
+    queued, as it was.
     """
     with transaction.atomic():
-        waiting: list[Ticket | Reply] = [*rows.queue_again()]
+        waiting: list[Ticket | Reply] = [row for rows in queues for row in rows.queue_again()]
         TicketEvent.objects.bulk_create(
             make_event(
                 row.pk if isinstance(row, Ticket) else row.ticket_id,
@@ -137,8 +139,10 @@ def send_again(
         )
     sent = 0
     if settings.SUPPORT_EMAIL_DELIVERY == "inline":
-        sent = attempts.attempt_within(rows, SECONDS_FOR_SENDING)
-    return sent, len(waiting)
+        end = time.monotonic() + SECONDS_FOR_SENDING
+        for rows in reversed(queues):
+            sent += attempts.attempt_within(rows, end - time.monotonic())
+    return sent, waiting
 
 
 def bulk(request: HttpRequest, tickets: TicketQuerySet) -> None:
@@ -157,11 +161,13 @@ def bulk(request: HttpRequest, tickets: TicketQuerySet) -> None:
             if not is_mail_configured():
                 messages.error(request, NO_BACKEND)
                 return
-            sent, queued = send_again(get_agent(request), tickets)
+            answers = Reply.objects.filter(ticket__in=tickets.order_by().values("pk"))
+            sent, queued = send_again(get_agent(request), tickets, answers)
+            touched = {row.pk if isinstance(row, Ticket) else row.ticket_id for row in queued}
             messages.success(
                 request,
-                f"{sent} sent, {queued - sent} queued, {total - queued} left alone (sent before, "
-                "or being sent right now).",
+                f"{sent} sent, {len(queued) - sent} queued, {total - len(touched)} left alone "
+                "(sent before, or being sent right now).",
             )
         case _:
             form = BulkForm(request.POST, agent=get_agent(request))

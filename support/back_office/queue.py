@@ -13,14 +13,22 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 from django.contrib.auth.models import AbstractUser
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 from django.db.models.functions import Left
 from django.http import QueryDict
 from django.utils import timezone
 
 from support.back_office import search
-from support.back_office.tabs import COUNT_LIMIT, TAB_COUNT_LIMIT, TABS, count_up_to, in_tab
-from support.models import Ticket, TicketQuerySet
+from support.back_office.tabs import (
+    COUNT_LIMIT,
+    TAB_COUNT_LIMIT,
+    TABS,
+    count_up_to,
+    failed_answers_of,
+    has_mail,
+    in_tab,
+)
+from support.models import Reply, Ticket, TicketQuerySet
 from support.outbox import EmailStatus
 from support.triage import Priority, TicketState
 
@@ -29,6 +37,7 @@ OPENING_CHARACTERS = 300
 RECENT_TICKETS = 500
 # About where a search row by row takes as long as one by the index of words.
 FEW_ROWS = 30_000
+MOST_FAILED_ANSWERS = 100
 
 ORDERS = {
     "next": ("Urgent, then oldest", ("-priority", "created_at", "id")),
@@ -129,6 +138,9 @@ class Queue:
             case "tag":
                 return Q(pk__in=Ticket.tags.through.objects.filter(tag=int(value)).values("ticket"))
             case "email":
+                # Answers are pending, sent or failed; of an answer that was sent nobody asks.
+                if value in {EmailStatus.PENDING, EmailStatus.FAILED}:
+                    return has_mail(EmailStatus(value))
                 return Q(email_status=value)
             case "plan":
                 return Q(subscription_plan=value)
@@ -169,16 +181,31 @@ class Queue:
     def page(self) -> int:
         return min(max(1, self.number), self.pages)
 
+    @cached_property
+    def first_ids(self) -> list[UUID]:
+        """What stands before everything else: in one's own queue, the answers that failed."""
+        if self.search or self.tab != "mine" or self.order != "next":
+            return []
+        failed = list(failed_answers_of(self.agent).values_list("ticket", flat=True))
+        rows = self.tickets.filter(pk__in=failed).order_by(*ORDERS[self.order][1])
+        return list(rows.values_list("pk", flat=True)[:MOST_FAILED_ANSWERS])
+
     def page_ids(self) -> list[UUID]:
         """Ids of the page's tickets in the list's order."""
         start = (self.page - 1) * PER_PAGE
         if self.matches is not None:
             return [row.pk for row in self.matches[start : start + PER_PAGE]]
-        ids = self.tickets.order_by(*ORDERS[self.order][1]).values_list("pk", flat=True)
-        return list(ids[start : start + PER_PAGE])
+        page = self.first_ids[start : start + PER_PAGE]
+        begin = max(0, start - len(self.first_ids))
+        rest = self.tickets.exclude(pk__in=self.first_ids).order_by(*ORDERS[self.order][1])
+        ids = rest.values_list("pk", flat=True)
+        return [*page, *ids[begin : begin + PER_PAGE - len(page)]]
 
     def rows(self) -> list[Ticket]:
-        """The page's tickets with what a list shows, each with `opening`, its first characters."""
+        """The page's tickets with what a list shows.
+
+        Each has `opening`, its first characters, and `is_answer_failed`.
+        """
         if not self.count:
             return []
         ids = self.page_ids()
@@ -186,7 +213,12 @@ class Queue:
             Ticket.objects.filter(pk__in=ids)
             .select_related("user", "assignee")
             .prefetch_related("tags")
-            .annotate(opening=Left("message", OPENING_CHARACTERS))
+            .annotate(
+                opening=Left("message", OPENING_CHARACTERS),
+                is_answer_failed=Exists(
+                    Reply.objects.filter(ticket=OuterRef("pk"), email_status=EmailStatus.FAILED)
+                ),
+            )
             .defer("message", "attempt_log")
         )
         by_id = {ticket.pk: ticket for ticket in found}
@@ -220,7 +252,15 @@ class Queue:
             return self._neighbours_among(self.matches, ticket)
         fields = ORDERS[self.order][1]
         backwards = tuple(field[1:] if field[0] == "-" else f"-{field}" for field in fields)
-        return self._first_beyond(ticket, backwards), self._first_beyond(ticket, fields)
+        if ticket.pk in self.first_ids:
+            place = self.first_ids.index(ticket.pk)
+            before = self.first_ids[place - 1] if place else None
+            after = self.first_ids[place + 1 :]
+            rest = self.tickets.exclude(pk__in=self.first_ids).order_by(*fields)
+            return before, after[0] if after else rest.values_list("pk", flat=True).first()
+        before = self._first_beyond(ticket, backwards)
+        last_first = self.first_ids[-1] if self.first_ids else None
+        return before or last_first, self._first_beyond(ticket, fields)
 
     def _neighbours_among(
         self, found: list[Match], ticket: Ticket
@@ -242,7 +282,8 @@ class Queue:
         # Says nothing new, but lets an index start at this row instead of at its end.
         name, step = fields[0].removeprefix("-"), "lte" if fields[0][0] == "-" else "gte"
         start = Q(**{f"{name}__{step}": getattr(ticket, name)})
-        following = self.tickets.filter(start & beyond).order_by(*fields)
+        rows = self.tickets.exclude(pk__in=self.first_ids) if self.first_ids else self.tickets
+        following = rows.filter(start & beyond).order_by(*fields)
         pk: UUID | None = following.values_list("pk", flat=True).first()
         return pk
 

@@ -1,9 +1,13 @@
-"""The questions that the queue answers first, and counts that stop in time."""
+"""The questions that the queue answers first, and counts that stop in time.
+
+A ticket's mail is its own, to support, and every answer to its customer.
+"""
 
 from django.contrib.auth.models import AbstractUser
-from django.db.models import Model, QuerySet
+from django.db.models import Model, Q, QuerySet
 
-from support.models import Ticket, TicketQuerySet
+from support.models import Reply, Ticket, TicketQuerySet
+from support.outbox import EmailStatus
 from support.triage import TicketState
 
 COUNT_LIMIT = 10_000
@@ -19,12 +23,28 @@ TABS = {
 }
 
 
+def has_mail(*statuses: EmailStatus) -> Q:
+    """Whether a ticket's own mail, or that of an answer to it, has one of these statuses.
+
+    The answers' tickets are a list, so that the indexes of both tables can serve.
+    """
+    answers = Reply.objects.filter(email_status__in=statuses).order_by()
+    ids = answers.values_list("ticket", flat=True).distinct()[:COUNT_LIMIT]
+    return Q(email_status__in=statuses) | Q(pk__in=list(ids))
+
+
+def failed_answers_of(agent: AbstractUser) -> QuerySet[Reply]:
+    """What the agent wrote and no customer got."""
+    return Reply.objects.filter(email_status=EmailStatus.FAILED, author=agent.pk).order_by()
+
+
 def in_tab(name: str, agent: AbstractUser) -> TicketQuerySet:
     """The tickets of a tab; those of the first four are unsolved, so one small index has them."""
     tickets: TicketQuerySet = Ticket.objects.all()
     match name:
         case "mine":
-            return tickets.unsolved().filter(assignee=agent.pk)
+            failed = failed_answers_of(agent).values("ticket")
+            return tickets.unsolved().filter(Q(assignee=agent.pk) | Q(pk__in=failed))
         case "unassigned":
             return tickets.unsolved().filter(assignee=None)
         case "open":
@@ -32,7 +52,7 @@ def in_tab(name: str, agent: AbstractUser) -> TicketQuerySet:
         case "waiting":
             return tickets.unsolved().filter(state=TicketState.WAITING)
         case "mail":
-            return tickets.unsent()
+            return tickets.filter(has_mail(EmailStatus.PENDING, EmailStatus.FAILED))
     return tickets
 
 

@@ -10,13 +10,14 @@ from django.db import Error as DatabaseFailure
 from django.db import connection
 from django.utils import timezone
 
+from support.answering import record_failure
 from support.delivery.breaker import UNREACHABLE_CODES, breaker
 from support.delivery.composing import compose
 from support.delivery.monitoring import count_attempt
 from support.delivery.transport import PATIENCE, pool
 from support.failures import Failure, FailureKind
 from support.mailboxes import is_mail_configured
-from support.models import Ticket, outboxes
+from support.models import Reply, Ticket, outboxes
 from support.outbox import AttemptEntry, OutboxMessage, OutboxQuerySet
 
 logger = logging.getLogger(__name__)
@@ -81,7 +82,12 @@ def _record(row: OutboxMessage, failure: Failure | None, started_at: datetime, t
         "code": failure.code if failure else "",
         "text": failure.text if failure else "",
     }
-    marked = row.mark_failure(failure, entry) if failure else row.mark_sent(entry)
+    if failure is None:
+        marked = row.mark_sent(entry)
+    elif isinstance(row, Reply):
+        marked = record_failure(row, failure, entry)
+    else:
+        marked = row.mark_failure(failure, entry)
     if not marked:
         logger.warning("Mail %s: the attempt ended after its lease and is not recorded", row.pk)
     elif failure is None:

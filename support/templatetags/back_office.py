@@ -23,6 +23,7 @@ EVENT_ICONS = {
     EventKind.REPLY: "reply",
     EventKind.RESEND: "forward_to_inbox",
     EventKind.EXPORT: "download",
+    EventKind.FAILURE: "error",
 }
 
 

@@ -69,6 +69,15 @@ INSERT INTO support_tickets_tags (ticket_id, tag_id)
 INSERT INTO support_tickets_tags (ticket_id, tag_id)
     SELECT id, (SELECT id FROM support_tags WHERE name = 'rare') FROM support_tickets
     WHERE token_balance %% 20000 = 1;
+INSERT INTO support_replies (
+    id, created_at, updated_at, email_status, attempts, last_error, attempt_log, ticket_id,
+    author_id, "to", text)
+    SELECT gen_random_uuid(), created_at, created_at,
+        CASE token_balance %% 10000 WHEN 4 THEN 'failed' WHEN 14 THEN 'pending' ELSE 'sent' END,
+        1, '', '[]', t.id, g.ids[1 + token_balance %% 20], reply_address, 'It is mended.'
+    FROM support_tickets AS t,
+        (SELECT array_agg(id ORDER BY id) AS ids FROM accounts_user WHERE is_staff) AS g
+    WHERE token_balance %% 10 = 4;
 """
 PAGES = {
     "dashboard": None,
@@ -87,6 +96,7 @@ PAGES = {
     "plan enterprise": {"tab": "all", "plan": "enterprise"},
     "plan unknown": {"tab": "all", "plan": "nothing"},
     "mail failed": {"tab": "all", "email": "failed"},
+    "mail pending": {"tab": "all", "email": "pending"},
     "mail stored": {"tab": "all", "email": "stored"},
     "mail sent": {"tab": "all", "email": "sent"},
     "assignee me": {"tab": "all", "assignee": "me"},
