@@ -22,10 +22,12 @@ from ctxfy_support.envelope import make_error  # noqa: E402  (DRF: after Django 
 from ctxfy_support.metrics import counters  # noqa: E402  (a model, likewise)
 from ctxfy_support.request_id import begin_request  # noqa: E402
 from ctxfy_support.security_headers import API_HEADERS, STRICT_TRANSPORT_SECURITY  # noqa: E402
+from ctxfy_support.start import log_warnings  # noqa: E402
 
 logger = logging.getLogger(__name__)
 
 counters.start()
+log_warnings()
 
 # granian hands the process's environment to every request; credentials have no business there.
 _PROCESS_VARIABLES = frozenset(os.environ) - {"SCRIPT_NAME"}

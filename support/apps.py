@@ -1,7 +1,14 @@
 """The support app: what they ask, and the mail that says so."""
 
 from django.apps import AppConfig
+from django.core.checks import register
+
+from ctxfy_support.start import START
+from support.checks import check_mail_credentials
 
 
 class SupportConfig(AppConfig):
     name = "support"
+
+    def ready(self) -> None:
+        register(check_mail_credentials, START)

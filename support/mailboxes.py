@@ -14,12 +14,23 @@ LONGEST_DOMAIN = 255
 
 def is_mail_configured() -> bool:
     """Whether there is a way to mail a ticket; without one it is only stored."""
-    credentials = {
-        "sendgrid": bool(settings.ANYMAIL["SENDGRID_API_KEY"]),
-        "google": bool(settings.EMAIL_HOST_USER and settings.EMAIL_HOST_PASSWORD),
-        "console": True,
+    return bool(settings.SUPPORT_EMAIL) and not find_missing_credentials()
+
+
+def find_missing_credentials() -> list[str]:
+    """The variables that SUPPORT_EMAIL needs beside it and that are empty; none where it is too."""
+    credentials: dict[str, dict[str, str]] = {
+        "sendgrid": {"SENDGRID_API_KEY": settings.ANYMAIL["SENDGRID_API_KEY"]},
+        "google": {
+            "GOOGLE_SMTP_USER": settings.EMAIL_HOST_USER,
+            "GOOGLE_SMTP_PASSWORD": settings.EMAIL_HOST_PASSWORD,
+        },
+        "console": {},
     }
-    return bool(settings.SUPPORT_EMAIL) and credentials[settings.SUPPORT_EMAIL_SENDER]
+    if not settings.SUPPORT_EMAIL:
+        return []
+    needed = credentials[settings.SUPPORT_EMAIL_SENDER]
+    return [name for name, value in needed.items() if not value]
 
 
 def find_mailbox(value: str) -> str | None:

@@ -13,6 +13,7 @@ from django.utils import timezone
 from support.back_office.agents import get_agent
 from support.back_office.tabs import COUNT_LIMIT, TABS, count_up_to, has_mail, in_tab
 from support.mail_channel import MailChannel, channel_name
+from support.mailboxes import find_missing_credentials
 from support.models import Ticket, outboxes
 from support.outbox import EmailStatus
 
@@ -140,6 +141,7 @@ def mail_health() -> dict[str, Any]:
         "oldest": min(oldest, default=None),
         "failing_since": channel.failing_since if channel else None,
         "last_error": channel.last_error if channel else "",
+        "missing": find_missing_credentials(),
     }
 
 

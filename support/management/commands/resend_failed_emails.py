@@ -15,12 +15,13 @@ from django.utils.timesince import timesince
 from tqdm import tqdm
 
 from ctxfy_support.metrics import counters
+from ctxfy_support.start import log_warnings
 from support.delivery import attempts
 from support.delivery.command_arguments import at_least_one, moment, seconds
 from support.delivery.stop_request import StopRequest
 from support.delivery.transport import pool
 from support.failures import FailureKind
-from support.mailboxes import is_mail_configured
+from support.mailboxes import find_missing_credentials, is_mail_configured
 from support.models import Ticket, outboxes
 from support.outbox import EmailStatus, OutboxMessage, OutboxQuerySet
 
@@ -48,6 +49,11 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--due", action="store_true", help="only what is due (for cron)")
+        parser.add_argument(
+            "--stored",
+            action="store_true",
+            help="also tickets that were only stored, when no mail backend was configured",
+        )
         parser.add_argument("--dry-run", action="store_true", help="say what would be sent")
         parser.add_argument("--limit", type=at_least_one, metavar="N", help="N mails at most")
         parser.add_argument(
@@ -76,11 +82,16 @@ class Command(BaseCommand):
         self.stop = StopRequest()
         self.counts: Counter[str] = Counter()
         if not dry_run and not is_mail_configured():
+            log_warnings()
+            missing = find_missing_credentials()
             raise CommandError(
-                "No mail backend is configured: set SUPPORT_EMAIL and the credentials of "
-                "SUPPORT_EMAIL_SENDER (README, Settings)",
+                f"No mail backend is configured: set {' and '.join(missing or ['SUPPORT_EMAIL'])}"
+                f"{'' if missing else ' and the credentials of SUPPORT_EMAIL_SENDER'} "
+                "(README, Settings)",
                 returncode=2,
             )
+        if options["stored"] and (watch or options["due"]):
+            raise CommandError("--stored is for a run by hand alone", returncode=2)
         if watch and (dry_run or any(options[name] for name in ("limit", "tickets", "since"))):
             raise CommandError("--watch goes with --due and --interval alone", returncode=2)
         try:
@@ -113,6 +124,7 @@ class Command(BaseCommand):
         limit: int | None,
         tickets: list[str] | None,
         since: datetime | None,
+        stored: bool,
         **options: object,
     ) -> list[Candidate]:
         """The rows to take up, oldest first; raise CommandError for a ticket that is not there."""
@@ -120,11 +132,11 @@ class Command(BaseCommand):
         found: list[Candidate] = []
         for rows in outboxes():
             chosen = rows.due() if due else rows.unleased().unsent()
+            is_ticket = rows.model is Ticket
+            # A ticket that was only stored is mailed where a person asks for it, and only then.
+            if is_ticket and not due and (stored or ids):
+                chosen |= rows.unleased().filter(email_status=EmailStatus.STORED)
             if ids:
-                is_ticket = rows.model is Ticket
-                if is_ticket and not due:
-                    # Asked for by its id, a ticket that was only stored is mailed too.
-                    chosen |= rows.unleased().filter(email_status=EmailStatus.STORED)
                 chosen = chosen.filter(**{"pk__in" if is_ticket else "ticket__in": ids})
             if since:
                 chosen = chosen.filter(created_at__gte=since)

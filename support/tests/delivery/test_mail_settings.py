@@ -1,6 +1,11 @@
 """Settings that cannot work are the channel's fault, never the mail's."""
 
+import json
+from io import StringIO
+
 import pytest
+from django.core.management import CommandError, call_command
+from django.urls import reverse
 
 from ctxfy_support.tests.scripted_smtp_server import Answer
 from ctxfy_support.tests.sendgrid_server import Response
@@ -57,6 +62,68 @@ def test_take_a_used_up_quota_for_something_that_passes(post, use_mail, scripted
     scripted_smtp_server.faults["."] = Answer(550, "5.4.5 Daily user sending quota exceeded")
     assert post().json()["status"] == "pending"
     assert Ticket.objects.get().last_error.startswith("channel 550")
+
+
+@pytest.fixture(
+    params=[
+        ("sendgrid", {}, "SENDGRID_API_KEY"),
+        ("google", {}, "GOOGLE_SMTP_USER and GOOGLE_SMTP_PASSWORD"),
+        ("google", {"EMAIL_HOST_USER": "support@example.com"}, "GOOGLE_SMTP_PASSWORD"),
+    ],
+    ids=lambda param: param[2],
+)
+def missing(request, settings):
+    """Mail that has an address and nothing to log in with; what the operator has to set."""
+    settings.SUPPORT_EMAIL = "support@example.com"
+    settings.SUPPORT_EMAIL_SENDER, given, names = request.param
+    for name, value in given.items():
+        setattr(settings, name, value)
+    return names
+
+
+def check(*arguments):
+    err = StringIO()
+    call_command("check", *arguments, stdout=StringIO(), stderr=err)
+    return err.getvalue()
+
+
+@pytest.mark.parametrize("arguments", [(), ("--deploy",)])
+def test_warn_where_the_credentials_are_missing(missing, arguments):
+    assert "support.W001" in check(*arguments)
+    assert f"HINT: Set {missing}, then" in check(*arguments)
+
+
+def test_are_content_without_an_address_and_with_all_of_them(use_mail, sendgrid_server):
+    assert "support.W001" not in check()
+    use_mail(sendgrid_server)
+    assert "support.W001" not in check()
+
+
+def test_make_health_say_that_credentials_are_missing(client, missing, post):
+    assert post().json()["status"] == "stored"
+    answer = client.get("/health")
+    assert answer.status_code == 200
+    assert (answer.json()["status"], answer.json()["mail"]) == ("degraded", "no credentials")
+    assert "\nsupport_mail_stored 1\n" in client.get("/metrics").content.decode()
+
+
+def test_make_the_dashboard_say_so(desk, missing):
+    page = desk.get(reverse("admin:index")).content.decode()
+    assert f"SUPPORT_EMAIL is set and {missing} is not" in page
+
+
+def test_stop_the_worker_with_what_to_set(missing, caplog):
+    with pytest.raises(CommandError, match=f"set {missing} ") as refusal:
+        call_command("resend_failed_emails", "--watch", stdout=StringIO())
+    assert refusal.value.returncode == 2
+    assert "support.W001" in caplog.text
+
+
+@pytest.mark.django_db(transaction=True)
+def test_are_warned_of_in_the_log_of_the_start(service):
+    running = service(SUPPORT_EMAIL="support@example.com")
+    (line,) = [line for line in running.output.splitlines() if "support.W001" in line]
+    assert json.loads(line)["level"] == "WARNING"
 
 
 def watched_sockets():

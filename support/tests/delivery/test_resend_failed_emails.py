@@ -85,6 +85,25 @@ def test_takes_the_tickets_named(provider):
     assert set(Ticket.objects.filter(email_status="sent")) == {tickets[1], stored}
 
 
+def test_takes_what_was_only_stored_where_it_is_asked_to(provider):
+    stored = TicketFactory(email_status="stored", next_attempt_at=None)
+    TicketFactory()
+    line, status, out = run("--stored", "--dry-run")
+    assert (line, status) == ("sent=0 pending=2 failed=0", 1)
+    assert f"{stored.pk}" in out
+    assert not provider.messages
+    assert run("--stored")[:2] == ("sent=2 pending=0 failed=0", 0)
+    assert set(Ticket.objects.values_list("email_status", flat=True)) == {"sent"}
+
+
+def test_takes_what_was_only_stored_since(provider):
+    old = timezone.now() - timedelta(days=3)
+    TicketFactory(email_status="stored", created_at=old, next_attempt_at=None)
+    TicketFactory(email_status="stored", next_attempt_at=None)
+    since = (timezone.now() - timedelta(days=1)).isoformat()
+    assert run("--stored", "--since", since)[0] == "sent=1 pending=0 failed=0"
+
+
 def test_takes_tickets_since(provider):
     TicketFactory(created_at=timezone.now() - timedelta(days=3))
     new = TicketFactory()
@@ -112,6 +131,8 @@ def test_says_what_it_would_send(provider):
         ("--since", "yesterday"),
         ("--limit", "0"),
         ("--watch", "--limit", "1"),
+        ("--watch", "--stored"),
+        ("--due", "--stored"),
         ("--watch", "--interval", "-1"),
     ],
 )

@@ -1,0 +1,27 @@
+"""What is worth a warning before anything is served; Django's `check` and every start say it."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.apps import AppConfig
+from django.core import checks
+
+from support.mailboxes import find_missing_credentials
+
+
+def check_mail_credentials(
+    app_configs: Sequence[AppConfig] | None, **kwargs: Any
+) -> list[checks.CheckMessage]:
+    """support.W001: there is an address to mail to, and nothing to log in with."""
+    missing = find_missing_credentials()
+    if not missing:
+        return []
+    return [
+        checks.Warning(
+            f"SUPPORT_EMAIL is set and {' and '.join(missing)} is not: tickets are stored, and "
+            "none is mailed.",
+            hint=f"Set {' and '.join(missing)}, then send what was stored meanwhile: manage.py "
+            "resend_failed_emails --stored. Without SUPPORT_EMAIL, tickets are stored on purpose.",
+            id="support.W001",
+        )
+    ]
