@@ -55,6 +55,7 @@ MIDDLEWARE = [
     "ctxfy_support.probes.ProbeMiddleware",
     "ctxfy_support.envelope.ErrorEnvelopeMiddleware",
     "ctxfy_support.transport_security.TransportSecurityMiddleware",
+    "ctxfy_support.error_pages.ErrorPageMiddleware",
     "accounts.middleware.AccountMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -216,6 +217,10 @@ UNFOLD = {
         },
     },
 }
+
+CSRF_FAILURE_VIEW = "ctxfy_support.error_pages.show_csrf_failure"
+# Where a log-in leads that was asked for by no page.
+LOGIN_REDIRECT_URL = "admin:index"
 
 # Five wrong passwords lock that name from that network for 15 minutes: neither the name elsewhere
 # nor the others behind the office's address. Only log-in pages ask; API keys never do.

@@ -6,6 +6,11 @@ from django.views.decorators.csrf import csrf_exempt
 
 from ctxfy_support.reference import docs, openapi
 
+handler400 = "ctxfy_support.error_pages.show_bad_request"
+handler403 = "ctxfy_support.error_pages.show_forbidden"
+handler404 = "ctxfy_support.error_pages.show_not_found"
+handler500 = "ctxfy_support.error_pages.show_crash"
+
 urlpatterns: list[URLPattern | URLResolver] = [
     path("v1/", include("accounts.urls")),
     path("v1/support/", include("support.api.urls")),

@@ -20,7 +20,7 @@ def is_mail_configured() -> bool:
 def find_missing_credentials() -> list[str]:
     """The variables that SUPPORT_EMAIL needs beside it and that are empty; none where it is too."""
     credentials: dict[str, dict[str, str]] = {
-        "sendgrid": {"SENDGRID_API_KEY": settings.ANYMAIL["SENDGRID_API_KEY"]},
+        "sendgrid": {"SENDGRID_API_KEY": str(settings.ANYMAIL["SENDGRID_API_KEY"])},
         "google": {
             "GOOGLE_SMTP_USER": settings.EMAIL_HOST_USER,
             "GOOGLE_SMTP_PASSWORD": settings.EMAIL_HOST_PASSWORD,

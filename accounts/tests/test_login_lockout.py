@@ -45,6 +45,17 @@ def test_locks_after_five_wrong_passwords(client, guessed):
     assert "_auth_user_id" not in client.session
 
 
+def test_says_until_when(client, guessed):
+    locked_at = timezone.now() - timedelta(minutes=3)
+    AccessAttempt.objects.update(attempt_time=locked_at)
+    answer = log_in(client, "bea", PASSWORD)
+    page = answer.content.decode()
+    assert f'until <time datetime="{locked_at + timedelta(minutes=15):%Y-%m-%dT%H:%M}' in page
+    assert "12 minutes from now" in page
+    assert 700 < int(answer["Retry-After"]) <= 720
+    assert "support/back_office.css" in page
+
+
 def test_does_not_lock_the_office(client, guessed):
     assert log_in(client, "cem", PASSWORD).status_code == 302
 

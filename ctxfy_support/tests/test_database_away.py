@@ -72,6 +72,9 @@ def test_says_so_and_is_back_at_once(postgres, on_postgres, outage):
     try:
         check_unavailable(post(service, secret))
         assert requests.get(f"{service.url}/health", timeout=10).status_code == 503
+        page = requests.get(f"{service.url}/admin/", cookies={"sessionid": "x" * 32}, timeout=10)
+        assert (page.status_code, int(page.headers["Retry-After"])) == (503, 5)
+        assert "The database does not answer" in page.text
     finally:
         postgres.start()
     assert answers_again(service, secret) < 1

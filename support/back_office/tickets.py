@@ -5,7 +5,7 @@ from functools import partial, wraps
 from typing import TypeAlias
 from urllib.parse import quote
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import PermissionDenied
@@ -45,11 +45,17 @@ Act = Callable[[HttpRequest, Ticket], acts.Question | None]
 
 
 def allow(permission: str, *methods: str) -> Callable[[View], View]:
-    """Keep a view to these methods and to those who have `support.<permission>_ticket`."""
+    """Keep a view to these methods and to those who have `support.<permission>_ticket`.
+
+    Whoever comes by GET to what takes forms alone is led back: a log-in does so, when the session
+    ended before the form was sent.
+    """
 
     def decorate(view: View) -> View:
         @wraps(view)
         def guarded(request: HttpRequest, *args: object, **kwargs: object) -> HttpResponseBase:
+            if request.method in {"GET", "HEAD"} and request.method not in methods:
+                return lead_back(request, str(kwargs.get("object_id", "")))
             if not request.user.has_perm(f"support.{permission}_ticket"):
                 raise PermissionDenied
             if request.method not in methods:
@@ -59,6 +65,16 @@ def allow(permission: str, *methods: str) -> Callable[[View], View]:
         return guarded
 
     return decorate
+
+
+def lead_back(request: HttpRequest, object_id: str) -> HttpResponseRedirect:
+    """To the ticket's page or, where the address names no ticket, to the queue."""
+    messages.warning(request, "Nothing was sent or changed. Send it again.")
+    ticket_id = parse_id(object_id)
+    if ticket_id is None:
+        return HttpResponseRedirect(reverse(LIST))
+    queue = quote(request.GET.get("queue", ""))
+    return HttpResponseRedirect(f"{reverse(PAGE, args=[ticket_id])}?queue={queue}")
 
 
 # --- Pages ---------------------------------------------------------------------------------------

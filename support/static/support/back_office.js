@@ -65,6 +65,8 @@ function startQueue(queue) {
     if (!bar) return;
     bar.classList.toggle("is-open", ticked > 0);
     bar.querySelector("[data-bulk-count]").textContent = ticked;
+    // An empty list has no head, and so no box for all.
+    if (!all) return;
     all.checked = ticked > 0 && ticked === boxes.length;
     all.indeterminate = ticked > 0 && ticked < boxes.length;
   };

@@ -153,6 +153,36 @@ def test_asks_once_what_a_search_finds(desk, django_assert_max_num_queries):
     assert len([sql for sql in asked if "support_tickets" in sql]) == 1
 
 
+ACTS = ["claim", "release", "triage", "note", "reply", "resend"]
+
+
+@pytest.mark.parametrize("act", ACTS)
+def test_leads_from_the_address_of_an_act_to_the_ticket(desk, act):
+    ticket = TicketFactory()
+    url = reverse(f"admin:support_ticket_{act}", args=[ticket.pk]) + "?queue=tab%3Dmine"
+    answer = desk.get(url, follow=True)
+    assert answer.redirect_chain == [(url_of(ticket, "tab%3Dmine"), 302)]
+    assert "Nothing was sent or changed." in answer.content.decode()
+    assert not ticket.events.exists()
+
+
+@pytest.mark.parametrize("path", ["x/reply/", "bulk/", "export/", "views/", "views/1/remove/"])
+def test_leads_from_the_address_of_other_forms_to_the_queue(desk, path):
+    answer = desk.get(f"/admin/support/ticket/{path}", follow=True)
+    assert answer.redirect_chain == [(reverse("admin:support_ticket_changelist"), 302)]
+
+
+def test_leads_to_the_ticket_when_the_session_ended_before_the_answer(client, agent):
+    agent.set_password("correct horse")
+    agent.save()
+    ticket = TicketFactory()
+    url = reverse("admin:support_ticket_reply", args=[ticket.pk])
+    login = client.post(url, {"text": "Hello", "seen": "0"})["Location"]
+    answer = client.post(login, {"username": "bea", "password": "correct horse"}, follow=True)
+    assert answer.redirect_chain[-1] == (url_of(ticket), 302)
+    assert "Nothing was sent or changed." in answer.content.decode()
+
+
 QUEUES = ["%00", "tab=%00", "%2500", "q=%28", "page=x", "%F0%9F", "a" * 9_000]
 
 
