@@ -6,7 +6,6 @@ comes without the sidebar. Under /v1/ the envelope replaces all of them.
 
 import sys
 from collections.abc import Callable
-from http import HTTPStatus
 
 from django.contrib import admin
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
@@ -105,9 +104,9 @@ def make_page(
         "status": status,
         "request_id": get_request_id(),
         # Of a form, too: the address of an act leads to its page.
-        "again": request.get_full_path() if status >= HTTPStatus.INTERNAL_SERVER_ERROR else "",
+        "again": request.get_full_path() if words == OLD_FORM or status >= 500 else "",
     }
-    if status < HTTPStatus.INTERNAL_SERVER_ERROR:
+    if status < 500:
         try:
             if _is_staff(request):
                 layout = {"layout": "admin/base_site.html", **admin.site.each_context(request)}

@@ -38,7 +38,8 @@ def test_shows_an_old_form(client_of, request):
     known = request.getfixturevalue(client_of)
     strict = Client(enforce_csrf_checks=True)
     strict.cookies = known.cookies
-    check(strict.post("/admin/login/", {}), 403, "This form is too old")
+    page = check(strict.post("/admin/login/?next=/admin/x/", {}), 403, "This form is too old")
+    assert 'href="/admin/login/?next=/admin/x/">Open it again' in page
 
 
 def test_shows_what_a_role_does_not_open(client, django_user_model):

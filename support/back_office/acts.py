@@ -12,7 +12,7 @@ from django.forms import Form
 from django.http import Http404, HttpRequest, QueryDict
 
 from ctxfy_support.ids import parse_id
-from support.answering import NoMailboxError, SomethingHappenedError, write_reply
+from support.answering import NoMailboxError, SomethingHappenedError, find_news, write_reply
 from support.back_office.agents import get_agent
 from support.back_office.forms import BulkForm, NoteForm, ReplyForm, SaveViewForm, TriageForm
 from support.back_office.queue import Queue
@@ -82,7 +82,7 @@ def reply(request: HttpRequest, ticket: Ticket) -> Question | None:
     text, seen = form.cleaned_data["text"], form.cleaned_data["seen"] or 0
     is_others = ticket.assignee_id not in (None, agent.pk)
     if is_others and not form.cleaned_data["confirmed"]:
-        return {"reply_text": text, "asks": True}
+        return {"reply_text": text, "asks": True, "news": find_news(ticket, agent, seen)}
     inline = attempts.sends_inline()
     try:
         written = write_reply(ticket, agent, text, leased=inline, seen=seen)

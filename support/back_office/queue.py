@@ -52,7 +52,7 @@ AGES = {
     "over-week": ("Older than a week", timedelta(days=7), "lt"),
 }
 CHOICES: dict[str, dict[str, str]] = {
-    "state": {value: str(label) for value, label in TicketState.choices},
+    "state": {"unsolved": "Unsolved"} | {value: str(label) for value, label in TicketState.choices},
     "priority": {str(value): str(label) for value, label in Priority.choices},
     "email": {value: str(label) for value, label in EmailStatus.choices},
     "age": {value: label for value, (label, _, _) in AGES.items()},
@@ -132,6 +132,8 @@ class Queue:
             case "assignee":
                 known = {"me": self.agent.pk, "nobody": None}
                 return Q(assignee=known[value] if value in known else int(value))
+            case "state" if value == "unsolved":
+                return Q(solved_at__isnull=True)
             case "age":
                 _, age, lookup = AGES[value]
                 return Q(**{f"created_at__{lookup}": timezone.now() - age})

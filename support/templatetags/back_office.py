@@ -55,6 +55,8 @@ def short(duration: timedelta | None) -> str:
 @register.filter
 def long_age(moment: datetime) -> str:
     """How long ago, in words."""
+    if timezone.now() - moment < timedelta(minutes=1):
+        return "a moment"
     return timesince(moment, depth=1).replace("\xa0", " ")
 
 

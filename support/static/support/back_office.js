@@ -13,11 +13,12 @@ document.addEventListener("DOMContentLoaded", () => {
   const queue = document.querySelector("[data-queue]");
   const ticket = document.querySelector("[data-ticket]");
   if (queue) startQueue(queue);
-  if (ticket) startTicket();
+  if (ticket) startTicket(ticket);
   document.querySelectorAll("[data-open-dialog]").forEach((button) => {
     button.addEventListener("click", () => document.getElementById(button.dataset.openDialog).showModal());
   });
   document.querySelectorAll("form[method=post]").forEach(sendOnce);
+  document.querySelectorAll("form[action$='/logout/']").forEach((form) => form.addEventListener("submit", () => dropDrafts(() => true)));
 });
 
 // Names that Unfold's templates leave out, for whoever cannot see the icons.
@@ -154,7 +155,11 @@ async function exportTickets(form) {
   }
 }
 
-function startTicket() {
+function startTicket(ticket) {
+  const question = ticket.querySelector("[data-asks]");
+  if (question) question.focus();
+  dropDrafts((draft) => !draft || Date.now() - draft.at > DRAFT_DAYS * 86400000);
+  ticket.querySelectorAll("[data-draft]").forEach((field) => startDraft(ticket, field));
   const choose = (name) => {
     const radio = document.getElementById(`composer-${name}`);
     if (!radio) return;
@@ -198,4 +203,61 @@ async function insertCanned(select) {
   }
   select.disabled = false;
   field.focus();
+}
+
+// What an agent types stays in this browser, by agent, ticket and box, until the server has it or
+// the agent logs out: a page that is left, a session that ends and an error lose nothing.
+const DRAFTS = "cx-draft:";
+const DRAFT_DAYS = 7;
+
+function readDraft(key) {
+  try { return JSON.parse(localStorage.getItem(key)); } catch { return null; }
+}
+
+function keepDraft(key, draft) {
+  try {
+    if (draft.text.trim()) localStorage.setItem(key, JSON.stringify({ ...draft, at: Date.now() }));
+    else localStorage.removeItem(key);
+  } catch { /* Storage that is full or switched off keeps nothing, and stops nothing. */ }
+}
+
+function dropDrafts(isUnwanted) {
+  try {
+    const keys = Object.keys(localStorage).filter((key) => key.startsWith(DRAFTS));
+    keys.filter((key) => isUnwanted(readDraft(key))).forEach((key) => localStorage.removeItem(key));
+  } catch { /* as above */ }
+}
+
+function startDraft(ticket, field) {
+  const box = field.dataset.draft;
+  const key = `${DRAFTS}${ticket.dataset.agent}:${ticket.dataset.ticket}:${box}`;
+  const note = ticket.querySelector(`[data-draft-note="${box}"]`);
+  const mark = ticket.querySelector(`[data-draft-mark="${box}"]`);
+  const seenField = field.form.elements.seen;
+  // The newest entry of the timeline that the agent knew when the text was begun.
+  let seen = Number(ticket.dataset.seen);
+  const keep = (sent) => keepDraft(key, { text: field.value, seen, sent });
+  const show = (isRestored) => { note.hidden = !isRestored; mark.hidden = !isRestored; };
+  const draft = readDraft(key);
+  const own = [...ticket.querySelectorAll(`[data-own="${box}"]`)].map((entry) => Number(entry.dataset.event));
+  if (field.defaultValue) keep(false); // The server gave it back: it asks something first.
+  else if (draft && draft.sent && own.some((entry) => entry > draft.seen)) keepDraft(key, { text: "" });
+  else if (draft) {
+    field.value = draft.text;
+    seen = draft.seen;
+    // So that the server asks where somebody answered since.
+    if (seenField) seenField.value = seen;
+    show(true);
+    if (box === "reply" || !document.getElementById("reply-text")?.value) document.getElementById(`composer-${box}`).checked = true;
+  }
+  field.addEventListener("input", () => keep(false));
+  field.form.addEventListener("submit", () => keep(true));
+  note.querySelector("button").addEventListener("click", () => {
+    field.value = "";
+    seen = Number(ticket.dataset.seen);
+    if (seenField) seenField.value = seen;
+    keep(false);
+    show(false);
+    field.focus();
+  });
 }

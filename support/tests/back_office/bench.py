@@ -88,6 +88,7 @@ PAGES = {
     "all, last page": {"tab": "all", "page": 200},
     "all, oldest first": {"tab": "all", "order": "oldest"},
     "state closed": {"tab": "all", "state": "closed"},
+    "state unsolved, of a type": {"tab": "all", "state": "unsolved", "type": "technical"},
     "state new": {"tab": "all", "state": "new"},
     "priority urgent": {"tab": "all", "priority": 4},
     "priority low (none)": {"tab": "all", "priority": 1},

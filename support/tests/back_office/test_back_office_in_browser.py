@@ -14,6 +14,7 @@ from support.delivery.composing import compose
 from support.models import CannedReply, Reply, Tag, Ticket
 from support.tests.factories import TicketFactory, make_staff
 from support.tests.payloads import PAYLOADS
+from support.timeline import EventKind, make_event
 
 pytestmark = [pytest.mark.timeout(240), pytest.mark.xdist_group("back-office")]
 
@@ -157,6 +158,154 @@ def test_asks_before_a_second_claim(bea, service, browse):
     assert_good(page)
     page.get_by_role("button", name="Take it over").click()
     see(page, "You have this ticket")
+
+
+def open_ticket(page, ticket):
+    origin = page.url.partition("/admin/")[0]
+    page.goto(origin + reverse("admin:support_ticket_change", args=[ticket.pk]))
+
+
+def kept_drafts(page):
+    return page.evaluate("Object.keys(localStorage).filter((key) => key.startsWith('cx-draft:'))")
+
+
+def test_keeps_what_was_typed_until_it_is_sent(bea, service, smtp_server, browse):
+    ticket, other = TicketFactory.create_batch(2, email_status="sent")
+    page = log_in(browse, service(**smtp_server.env))
+    open_ticket(page, ticket)
+    page.get_by_label("Your answer").fill("It is mended.")
+    page.get_by_label("State").select_option("open")
+    page.get_by_role("button", name="Save").click()
+    see(page, "Saved.")
+    see(page, "Draft restored")
+    assert page.get_by_label("Your answer").input_value() == "It is mended."
+    assert_good(page)
+    page.get_by_role("button", name="Discard").click()
+    page.reload()
+    assert page.get_by_label("Your answer").input_value() == ""
+
+    page.get_by_label("Your answer").fill("It is mended.\n\nBea")
+    page.keyboard.press("Tab")
+    page.keyboard.press("n")
+    page.get_by_label("Internal note").fill("Finance confirms it.")
+    open_ticket(page, other)
+    assert page.get_by_label("Your answer").input_value() == ""
+    open_ticket(page, ticket)
+    assert page.get_by_label("Your answer").input_value() == "It is mended.\n\nBea"
+
+    page.context.clear_cookies(name="sessionid")
+    page.get_by_role("button", name="Send answer").click()
+    page.get_by_label("Username").fill("bea")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Log in").click()
+    see(page, "Nothing was sent or changed.")
+    see(page, "Draft restored")
+    assert not Reply.objects.exists()
+    page.get_by_role("button", name="Send answer").click()
+    see(page, "Your answer went to ada@example.com")
+    assert Reply.objects.get().text == "It is mended.\n\nBea"
+    assert page.get_by_label("Your answer").input_value() == ""
+
+    assert page.get_by_label("Internal note").input_value() == "Finance confirms it."
+    page.get_by_role("button", name="Keep note").click()
+    see(page, "The note is kept")
+    assert kept_drafts(page) == []
+
+
+def test_shows_a_draft_to_its_agent_alone(bea, service, smtp_server, browse):
+    cem = make_staff("Agents", "cem")
+    cem.set_password(PASSWORD)
+    cem.save()
+    ticket = TicketFactory(email_status="sent")
+    page = log_in(browse, service(**smtp_server.env))
+    open_ticket(page, ticket)
+    page.get_by_label("Your answer").fill("Bea's own words")
+    page.context.clear_cookies()
+    page.reload()
+    page.get_by_label("Username").fill("cem")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Log in").click()
+    page.wait_for_url("**/change/")
+    assert page.get_by_label("Your answer").input_value() == ""
+    page.get_by_text("cem@example.com").click()
+    page.get_by_role("button", name="Log out").click()
+    page.wait_for_load_state()
+    assert kept_drafts(page) == []
+
+
+def test_says_first_that_somebody_answered(bea, service, smtp_server, browse):
+    colleague = make_staff("Agents", "cem")
+    ticket = TicketFactory(email_status="sent")
+    page = log_in(browse, service(**smtp_server.env))
+    open_ticket(page, ticket)
+    page.get_by_label("Your answer").fill("Second answer")
+    ticket.claim_for(colleague, instead_of=None)
+    reply = Reply.objects.create(ticket=ticket, to="a@x.example", text="x", email_status="sent")
+    make_event(ticket.pk, colleague, EventKind.REPLY, reply_id=reply.pk).save()
+    page.get_by_role("button", name="Send answer").click()
+    question = page.get_by_role("alertdialog")
+    assert "cem answered a moment ago" in question.inner_text()
+    assert question.evaluate("(element) => element === document.activeElement")
+    assert question.bounding_box()["y"] < 300
+    assert_good(page)
+    question.get_by_role("link", name="Leave it unsent").click()
+    see(page, "Draft restored")
+    # What was begun before the colleague's answer asks again, however often the page was seen.
+    page.get_by_role("button", name="Send answer").click()
+    page.get_by_role("alertdialog").get_by_role("button", name="Send anyway").click()
+    see(page, "Your answer went to ada@example.com")
+    assert kept_drafts(page) == []
+
+
+@on_sqlite
+def test_works_on_an_empty_list(bea, service, browse):
+    page = log_in(browse, service())
+    page.goto(page.url + "support/ticket/")
+    see(page, "Nothing here. Well done.")
+    assert_good(page)
+    page.keyboard.press("?")
+    page.get_by_role("dialog").get_by_role("button", name="Close").click()
+    page.get_by_label("State", exact=True).select_option("unsolved")
+    page.wait_for_url("**state=unsolved**")
+    with page.expect_download():
+        page.get_by_role("button", name="Export").click()
+    see(page, "0 tickets, done")
+
+
+@on_sqlite
+def test_bears_long_words_on_a_phone(bea, service, smtp_server, browse):
+    address = f"{'a' * 300}@x.example"
+    ticket = TicketFactory(email_status="sent", reply_address=address, message="A" * 20_000)
+    CannedReply.objects.create(name="N" * 80, text="x")
+    page = log_in(browse, service(**smtp_server.env), width=375)
+    open_ticket(page, ticket)
+    assert_good(page)
+    # With kerning and ligatures these letters take seconds to lay out.
+    style = page.locator("[data-message]").evaluate(
+        "(element) => [getComputedStyle(element).fontKerning,"
+        " getComputedStyle(element).fontVariantLigatures]"
+    )
+    assert style == ["none", "none"]
+
+
+@on_sqlite
+@pytest.mark.parametrize(("theme", "width"), [("light", 1280), ("dark", 375)])
+def test_shows_readable_errors(bea, service, browse, theme, width):
+    page = log_in(browse, service(), theme=theme, width=width, may_fail="/admin/")
+    origin = page.url.removesuffix("/admin/")
+    for path in ("/admin/nothing/", "/admin/logout/"):
+        page.goto(origin + path)
+        assert_good(page)
+    page.get_by_role("link", name="Back to the start").click()
+    page.wait_for_url("**/admin/")
+    page.context.clear_cookies()
+    page.goto(f"{origin}/admin/login/")
+    page.context.clear_cookies()
+    page.get_by_label("Username").fill("bea")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Log in").click()
+    see(page, "This form is too old")
+    assert_good(page)
 
 
 def test_changes_what_is_ticked(bea, service, browse):

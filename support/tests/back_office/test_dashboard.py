@@ -1,5 +1,7 @@
 """The numbers on the back-office's first page."""
 
+import html
+import re
 from datetime import timedelta
 
 import pytest
@@ -38,6 +40,20 @@ def test_counts_open_tickets_by_type_and_age(numbers):
     solve(TicketFactory(type="billing"), timedelta(0))
     rows = [(row["type"], row["total"], row["ages"]) for row in numbers()["open_types"]]
     assert rows == [("technical", 5, [2, 1, 1, 1]), ("billing", 1, [1, 0, 0, 0])]
+
+
+def test_opens_what_it_counts(desk, agent):
+    busy = UserFactory()
+    for days, state in ((0, "new"), (2, "waiting"), (9, "open"), (1, "solved"), (2, "waiting")):
+        ticket = TicketFactory(type="q&a", user=busy, created_at=ago(days=days, minutes=1))
+        Ticket.objects.filter(pk=ticket.pk).change(agent, state=state)
+    page = desk.get(INDEX).content.decode()
+    numbered = re.findall(r'<a [^>]*href="([^"]+)"[^>]*>(?:(?!</a>).)*?>([0-9]+)<', page, re.DOTALL)
+    (of_type,) = re.findall(r'<a [^>]*href="([^"]+)">q&amp;a</a>', page)
+    links = [*numbered, (of_type, "4")]
+    assert len(links) == 7
+    for link, number in links:
+        assert desk.get(html.unescape(link)).context["queue"].count == int(number), link
 
 
 def test_counts_created_and_solved_each_day(numbers):

@@ -136,6 +136,15 @@ def test_asks_when_another_has_the_ticket(desk, colleague, provider):
     assert Reply.objects.count() == 1
 
 
+def test_says_that_another_answered_before_that_she_has_it(desk, colleague, provider, ticket):
+    ticket.claim_for(colleague, instead_of=None)
+    answer(log_in(colleague), ticket, seen=str(ticket.events.last().pk))
+    page = answer(desk, ticket).content.decode()
+    assert page.index("cem answered") < page.index("cem has this ticket")
+    assert page.index("cem answered") < page.index("data-message")
+    assert Reply.objects.count() == 1
+
+
 def test_is_sent_once_when_clicked_twice(desk, provider, ticket):
     for _ in range(2):
         answer(desk, ticket)
