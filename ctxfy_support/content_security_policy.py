@@ -28,10 +28,15 @@ BACK_OFFICE = "; ".join(
 )
 
 
+def is_back_office(path: str) -> bool:
+    """Whether a path belongs to the back-office."""
+    return path.startswith("/admin/")
+
+
 def find_policy(path: str) -> str:
     """The policy of what is answered under this path; empty where there is none."""
     if is_api(path):
         return API
-    if path.startswith("/admin/"):
+    if is_back_office(path):
         return BACK_OFFICE
     return {"/docs": DOCS, "/openapi.json": OPENAPI}.get(path, "")

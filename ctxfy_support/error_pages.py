@@ -14,7 +14,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.html import format_html
 
-from ctxfy_support.content_security_policy import PREFIX
+from ctxfy_support.content_security_policy import is_back_office
 from ctxfy_support.request_id import get_request_id
 
 # Status -> title, text, Material icon.
@@ -95,7 +95,7 @@ def make_page(
     request: HttpRequest, status: int, words: tuple[str, str, str] | None = None
 ) -> HttpResponse:
     title, text, icon = words or PAGES[status]
-    if not request.path.startswith(PREFIX):
+    if not is_back_office(request.path):
         return HttpResponse(format_html(PLAIN, title=title, text=text), status=status)
     context = {
         "title": title,
@@ -132,7 +132,7 @@ class ErrorPageMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         response = self.get_response(request)
-        is_ours = request.path.startswith(PREFIX) and response.status_code in PAGES
+        is_ours = is_back_office(request.path) and response.status_code in PAGES
         if not is_ours or response.streaming or response.content:
             return response
         page = make_page(request, response.status_code)
