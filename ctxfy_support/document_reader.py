@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import dataclass, field
-from typing import Any
 
 from django.utils.safestring import SafeString
 
@@ -84,13 +83,22 @@ class Reader:
 
     def resolve(self, value: Part) -> Part:
         while "$ref" in value:
-            found: Any = self.document
+            found = self.document
             for step in value["$ref"].removeprefix("#/").split("/"):
                 found = found[step]
             value = found
         return value
 
-    def read_field(self, name: str, schema: Part, **more: Any) -> Field:
+    def read_field(
+        self,
+        name: str,
+        schema: Part,
+        *,
+        description: str = "",
+        required: bool = False,
+        location: str = "",
+        example: str = "",
+    ) -> Field:
         schema = self.resolve(schema)
         inner = self.resolve(schema.get("items", schema))
         types = schema.get("type", "string")
@@ -99,16 +107,17 @@ class Reader:
             kinds = [f"array of {inner['type']}s"]
         elif "format" in schema:
             kinds[0] = schema["format"]
-        text = more.pop("description", "") or schema.get("description", "")
         return Field(
             name,
             " or ".join(kinds),
-            markdown.render_inline(text),
+            markdown.render_inline(description or schema.get("description", "")),
+            required=required,
+            location=location,
+            example=example,
             limits=_read_limits(schema),
             values=schema.get("enum", []),
             default=str(schema.get("default", "")),
             fields=self.read_properties(inner),
-            **more,
         )
 
     def read_properties(self, schema: Part) -> list[Field]:

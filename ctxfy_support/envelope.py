@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable
 from http import HTTPStatus
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from django.conf import settings
 from django.core.exceptions import PermissionDenied
@@ -65,10 +65,10 @@ def get_phrase(status: int) -> str:
     return _PHRASES.get(status) or HTTPStatus(status).phrase
 
 
-def make_error(status: int, message: str = "", details: Details | None = None) -> dict[str, Any]:
+def make_error(status: int, message: str = "", details: Details | None = None) -> dict[str, object]:
     """The envelope's body for an HTTP status; `details` rows are {"field", "message"}."""
     phrase = get_phrase(status)
-    body: dict[str, Any] = {
+    body: dict[str, object] = {
         "error": phrase,
         "message": message or _MESSAGES.get(status, phrase),
         "code": status,
@@ -80,7 +80,7 @@ def make_error(status: int, message: str = "", details: Details | None = None) -
     return body
 
 
-def flatten(errors: Any, field: str = "") -> Details:
+def flatten(errors: object, field: str = "") -> Details:
     """DRF's nested validation errors as rows, in the serializer's order of fields."""
     if isinstance(errors, dict):
         return [row for name, inner in errors.items() for row in flatten(inner, str(name))]
@@ -89,7 +89,7 @@ def flatten(errors: Any, field: str = "") -> Details:
     return [{"field": field, "message": str(errors)}]
 
 
-def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | None:
+def exception_handler(exc: Exception, context: dict[str, object]) -> Response | None:
     """DRF's EXCEPTION_HANDLER; None (a bug of ours) goes on to Django and comes back as a 500."""
     if isinstance(exc, OperationalError | InterfaceError | InternalError):
         # Away, restarting, locked, full or (after a failover) read-only: trying again is all that

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
 import environ
@@ -19,6 +19,8 @@ from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.core.validators import validate_email
 
 T = TypeVar("T")
+# As Django's DATABASES has them.
+DatabaseConfig: TypeAlias = dict[str, Any]
 
 
 def read_env_file(base_dir: Path) -> None:
@@ -128,11 +130,11 @@ def networks(name: str) -> list[IPv4Network | IPv6Network]:
     return parse(name, "", convert)
 
 
-def database(name: str, default: str, base_dir: Path) -> dict[str, Any]:
+def database(name: str, default: str, base_dir: Path) -> DatabaseConfig:
     """Django's DATABASES entry; a relative SQLite path is taken from the project's folder."""
 
-    def convert(text: str) -> dict[str, Any]:
-        config: dict[str, Any] = {}
+    def convert(text: str) -> DatabaseConfig:
+        config: DatabaseConfig = {}
         with contextlib.suppress(ValueError, KeyError, ImproperlyConfigured):
             config = dict(environ.Env.db_url_config(text or default))
         if config.get("ENGINE") == "django.db.backends.sqlite3":

@@ -30,7 +30,7 @@ class TextField(serializers.CharField):
         self.forbidden = _CONTROLS_BUT_LAYOUT if multiline else _CONTROLS
         super().__init__(trim_whitespace=not multiline, **kwargs)
 
-    def to_internal_value(self, data: Any) -> str:
+    def to_internal_value(self, data: object) -> str:
         if not isinstance(data, str):
             self.fail("not_a_string")
         text = super().to_internal_value(data)
