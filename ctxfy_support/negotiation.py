@@ -8,7 +8,7 @@ from rest_framework.parsers import BaseParser
 from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 
-# A browser's or a careless client's text/html gets JSON all the same: its ticket is taken.
+# A browser's or a careless client's text/html gets JSON all the same: its request is served.
 _ACCEPTED = {"*/*", "application/*", "application/json", "text/*", "text/html"}
 
 

@@ -47,7 +47,7 @@ def _render_page() -> bytes:
     reader = Reader(document)
     introduction, *sections = markdown.split_sections(document["info"]["description"])
     components = document["components"]
-    [scheme] = components["securitySchemes"].values()
+    scheme = next(iter(components["securitySchemes"].values()))
     context = {
         "info": document["info"],
         "origin": PLACEHOLDER,

@@ -1,7 +1,5 @@
 """Tickets as the API takes and shows them; the help texts stand in the OpenAPI document."""
 
-from typing import Any
-
 from rest_framework import serializers
 
 from ctxfy_support.fields import TextField
@@ -46,7 +44,7 @@ class TicketReceiptSerializer(serializers.Serializer[Ticket]):
     created_at = serializers.DateTimeField(
         read_only=True, help_text="When we stored it. RFC 3339, UTC."
     )
-    status: Any = serializers.CharField(  # mypy: the class has another `status` already
+    status = serializers.CharField(
         source="email_status",
         read_only=True,
         help_text="What became of the e-mail to the support team. `sent`: the mail provider "
