@@ -10,7 +10,7 @@ from django.db import connection, transaction
 from accounts.password_attempts import attempt_limit, hashing
 from accounts.wrong_keys import wrong_keys
 from ctxfy_support.metrics import counters
-from ctxfy_support.tests.browser import Browser, find_chromium
+from ctxfy_support.tests.browser import Browser
 from ctxfy_support.tests.processes import ServiceProcess, database_url
 from ctxfy_support.tests.scripted_smtp_server import ScriptedSMTPServer
 from ctxfy_support.tests.sendgrid_server import SendGridServer
@@ -18,6 +18,10 @@ from ctxfy_support.tests.smtp_server import SMTPServer
 from support.delivery.breaker import breaker
 from support.delivery.transport import pool
 
+# Their tests share a server or a browser: one process runs all tests of such a module.
+TOGETHER = ("test_back_office_in_browser.py", "test_database_away.py", "test_reference_page.py")
+# These take long, and begin first: nobody is left alone with them at the end.
+LONG = ("test_fuzzed_mail.py", "test_kills.py", "test_schemathesis.py", "test_watch.py")
 # Where the session keeps the rows that migrations have made.
 MIGRATED = pytest.StashKey()
 
@@ -36,13 +40,25 @@ def empties_tables(item):
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items):
-    """Begin with what takes long, so that no worker is left alone with it at the end."""
     for item in items:
         marker = item.get_closest_marker("django_db")
         if marker and marker.kwargs.get("transaction"):
             restored = pytest.mark.django_db(**marker.kwargs | {"serialized_rollback": True})
             item.add_marker(restored, append=False)
-    items.sort(key=lambda item: item.get_closest_marker("xdist_group") is None)
+    items.sort(key=lambda item: item.path.name not in {*TOGETHER, *LONG})
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Any test may run in any process, except that the modules of TOGETHER stay whole."""
+    from xdist.scheduler import LoadScopeScheduling  # Not there where nobody has asked for it.
+
+    class Scheduling(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            module = nodeid.partition("::")[0]
+            return module if module.endswith(TOGETHER) else nodeid
+
+    return Scheduling(config, log)
 
 
 @pytest.fixture(scope="session")
@@ -124,17 +140,21 @@ def service(process_env):
         yield lambda **env: stack.enter_context(ServiceProcess(env=process_env | env))
 
 
+@pytest.fixture(scope="session")
+def browser():
+    with Browser() as browser:
+        yield browser
+
+
 @pytest.fixture
-def open_page(monkeypatch):
+def open_page(browser, monkeypatch):
     """`open_page(url, theme="dark", width=375)`: a page in Chromium (browser.py).
 
     What its console reports, an exception and a request to any other host fail the test.
     """
-    find_chromium()
-    # Playwright's event loop counts as running in this thread until it stops; the test itself
-    # is not within it and may use the database.
+    # The test itself is not within Playwright's event loop and may use the database.
     monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
-    with Browser() as browser:
+    with browser.running() as complaints:
         yield browser.open
-    if browser.complaints:
-        pytest.fail("\n".join(browser.complaints))
+    if complaints:
+        pytest.fail("\n".join(complaints))

@@ -97,7 +97,7 @@ def run_tests(run, database="SQLite", url="sqlite:///db.sqlite3"):
     """Return whether the tests passed on this database, and the words for the last line."""
     with tempfile.TemporaryDirectory() as directory:
         report = Path(directory) / "report.xml"
-        workers = ["--numprocesses", str(WORKERS), "--dist", "loadgroup"]
+        workers = ["--numprocesses", str(WORKERS)]
         status = run(
             ["-m", "pytest", *workers, f"--junitxml={report}"],
             os.environ | {"DATABASE_URL": url, "PYTHONUNBUFFERED": "1"},

@@ -17,9 +17,6 @@ from ctxfy_support.tests.browser import PHONE_WIDTH, find_violations
 from ctxfy_support.tests.processes import ServiceProcess, run_command
 from ctxfy_support.tests.test_published_clients import COMMANDS, go_env, require  # noqa: F401
 
-# One service and one browser for all of them.
-pytestmark = pytest.mark.xdist_group("reference page")
-
 LANGUAGES = {"Python": "py", "JavaScript": "js", "Go": "go", "Ruby": "rb", "curl": "sh"}
 # What each language must escape, and what it must leave as it is.
 AWKWARD = 'It\'s "$HOME" `x` #{y} \\n %s ${z} \U0001f600\n\ttab </script>'

@@ -40,7 +40,6 @@ def report(service, tmp_path):
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.xdist_group("schemathesis")
 def test_finds_nothing(report):
     assert (report["complete"], report["failures"], report["errors"]) == (True, [], [])
     assert {phase["status"] for phase in report["phases"].values()} == {"success"}

@@ -87,7 +87,7 @@ def main():
         run(env, "migrate")
         run(env, "createsuperuser", "--no-input", "--username=robin", "--email=robin@ctxfy.example")
         run(env, "create_demo_tickets")
-        with ServiceProcess(env=env) as server, Browser() as browser:
+        with ServiceProcess(env=env) as server, Browser() as browser, browser.running():
             for picture in PICTURES:
                 take(browser, server.url, *picture)
         assert not browser.complaints, browser.complaints

@@ -16,7 +16,7 @@ from support.tests.factories import TicketFactory, make_staff
 from support.tests.payloads import PAYLOADS
 from support.timeline import EventKind, make_event
 
-pytestmark = [pytest.mark.timeout(240), pytest.mark.xdist_group("back-office")]
+pytestmark = pytest.mark.timeout(240)
 
 PASSWORD = "correct horse battery"
 # Seconds each, and the pages are the same whatever the database is.

@@ -120,7 +120,6 @@ def check_headers(mail, reply_address):
 
 
 # The pool keeps its connection from one example to the next, as a worker does.
-@pytest.mark.xdist_group("fuzzed mail")
 @examples(
     max_examples=300,
     deadline=None,
