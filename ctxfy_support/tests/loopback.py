@@ -138,7 +138,7 @@ class Inbox(list):
             super().append(message)
             self._arrival.notify_all()
 
-    def wait_for(self, count, seconds=5.0):
+    def wait_for(self, count, seconds=30.0):
         """Return the messages once there are `count`; AssertionError if there are not in time."""
         with self._arrival:
             self._arrival.wait_for(lambda: len(self) >= count, seconds)

