@@ -26,11 +26,12 @@ TABS = {
 def has_mail(*statuses: EmailStatus) -> Q:
     """Whether a ticket's own mail, or that of an answer to it, has one of these statuses.
 
-    The answers' tickets are a list, so that the indexes of both tables can serve.
+    A union of ids, each half from the small index of what is unsent; with OR, PostgreSQL would
+    read the whole table.
     """
+    own = Ticket.objects.filter(email_status__in=statuses).order_by()
     answers = Reply.objects.filter(email_status__in=statuses).order_by()
-    ids = answers.values_list("ticket", flat=True).distinct()[:COUNT_LIMIT]
-    return Q(email_status__in=statuses) | Q(pk__in=list(ids))
+    return Q(pk__in=own.values("pk").union(answers.values("ticket")))
 
 
 def failed_answers_of(agent: AbstractUser) -> QuerySet[Reply]:
