@@ -6,6 +6,8 @@ request; what the database knows itself (tickets, the mail queue) is asked when 
 
 import contextlib
 import logging
+import os
+import socket
 import threading
 import time
 from collections import defaultdict
@@ -16,6 +18,7 @@ from django.conf import settings
 from django.db import Error as DatabaseFailure
 from django.db import close_old_connections, connection
 from django.http import HttpRequest, HttpResponse
+from django.utils.crypto import constant_time_compare
 from django.utils.module_loading import import_string
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
@@ -25,6 +28,7 @@ from ctxfy_support.models import Metric
 logger = logging.getLogger(__name__)
 
 FLUSH_SECONDS = 1.0
+REQUEST_COUNTERS = {"http_requests_total": "Answers by method, route and status."}
 METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _ADD = """
@@ -71,6 +75,11 @@ class Counters:
         with self._lock:
             for series, amount in amounts.items():
                 self._new[series] += amount
+
+    def unwritten(self) -> dict[str, float]:
+        """What the table does not have yet."""
+        with self._lock:
+            return dict(self._new)
 
     def start(self) -> None:
         """Flush every second from now on, in a thread of its own; once a process is enough."""
@@ -158,20 +167,60 @@ def _durations() -> Family:
     return Family(name, "histogram", "Time from request to answer, by route.", samples)
 
 
+def _collect() -> list[Family]:
+    """Everything that the database has; raises DatabaseFailure while it is away."""
+    counters.flush()
+    families = [_counted(name, text) for name, text in REQUEST_COUNTERS.items()]
+    families.append(_durations())
+    for path in settings.METRICS:
+        families += import_string(path)()
+    return families + [_counted(name, text) for name, text in settings.COUNTERS.items()]
+
+
+def _collect_unwritten() -> list[Family]:
+    """What this process has counted and could not add to the table.
+
+    Each series has one label more, `unwritten`, the process: without the table's totals the series
+    themselves would fall, which Prometheus takes for a counter that began anew.
+    """
+    new = sorted(counters.unwritten().items())
+    process = f',unwritten="{socket.gethostname()}:{os.getpid()}"}}'
+    families = []
+    for name, text in {**REQUEST_COUNTERS, **settings.COUNTERS}.items():
+        samples = [
+            (series.removesuffix("}") + process, value)
+            for series, value in new
+            if series.startswith(f"{name}{{")
+        ]
+        families.append(Family(name, "counter", text, samples))
+    return families
+
+
+def _is_allowed(request: HttpRequest) -> bool:
+    """Whether the request has METRICS_TOKEN, where that is set."""
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    is_token = constant_time_compare(token.strip(), settings.METRICS_TOKEN)
+    return not settings.METRICS_TOKEN or (scheme.lower() == "bearer" and is_token)
+
+
 @never_cache
 @require_safe
 def metrics(request: HttpRequest) -> HttpResponse:
-    """Everything there is to count; 503 while the database is away."""
+    """Everything there is to count; while the database is away, what this process knows."""
+    if not _is_allowed(request):
+        return HttpResponse(status=401, headers={"WWW-Authenticate": "Bearer"})
     try:
-        counters.flush()
-        families = [
-            _counted("http_requests_total", "Answers by method, route and status."),
-            _durations(),
-        ]
-        for path in settings.METRICS:
-            families += import_string(path)()
-        families += [_counted(name, text) for name, text in settings.COUNTERS.items()]
+        families, is_up = _collect(), True
     except DatabaseFailure:
-        return HttpResponse(status=503, headers={"Retry-After": "1"})
+        logger.warning("The database did not answer a scrape")
+        families, is_up = _collect_unwritten(), False
+    families.append(
+        Family(
+            "support_database_up",
+            "gauge",
+            "1 if the database answered this scrape.",
+            [("support_database_up", float(is_up))],
+        )
+    )
     lines = [line for family in families for line in family.lines()]
     return HttpResponse("\n".join(lines) + "\n", content_type="text/plain; version=0.0.4")

@@ -109,10 +109,12 @@ def make_public_paths() -> dict[str, Part]:
             "getMetrics",
             "Metrics",
             "For Prometheus: answers by status, how long they took, and what the parts of the "
-            "service count and measure. Counted over all processes.",
+            "service count and measure. Counted over all processes; while the database is away, "
+            "what this process knows, and `support_database_up 0`. Where the operator has set a "
+            "token for it, send that as `Authorization: Bearer`.",
             responses={
                 "200": _answer("Samples in Prometheus' text format.", content=_METRICS),
-                "503": _answer("The database is away.", "Retry-After"),
+                "401": _answer("The operator has set a token; send it.", "WWW-Authenticate"),
             },
         ),
     }

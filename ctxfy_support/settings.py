@@ -242,8 +242,16 @@ AXES_VERBOSE = False
 # --- Monitoring ----------------------------------------------------------------------------------
 
 # What the apps add to /health and /metrics; the project's own modules know no app.
-HEALTH_CHECKS = {"mail": "support.delivery.monitoring.check_mail"}
-HEALTH_SCHEMAS = {"mail": "support.delivery.monitoring.MAIL_SCHEMA"}
+HEALTH_CHECKS = {
+    "mail": "support.delivery.monitoring.check_mail",
+    "workers": "support.delivery.monitoring.check_workers",
+}
+HEALTH_SCHEMAS = {
+    "mail": "support.delivery.monitoring.MAIL_SCHEMA",
+    "workers": "support.delivery.monitoring.WORKERS_SCHEMA",
+}
+# What a scraper of /metrics must know; empty: nothing.
+METRICS_TOKEN = environment.credential("METRICS_TOKEN")
 METRICS = ["support.delivery.monitoring.collect"]
 COUNTERS = {
     "support_tickets_total": "Tickets stored, by type.",
@@ -287,7 +295,7 @@ EMAIL_USE_SSL = smtp_security == "tls"
 # --- Logs ----------------------------------------------------------------------------------------
 
 # What no log line may hold: the values of these settings, and whatever these patterns find.
-REDACTED_SETTINGS = ["ANYMAIL.SENDGRID_API_KEY", "EMAIL_HOST_PASSWORD"]
+REDACTED_SETTINGS = ["ANYMAIL.SENDGRID_API_KEY", "EMAIL_HOST_PASSWORD", "METRICS_TOKEN"]
 REDACTED_PATTERNS = ["accounts.api_keys.LOOKS_LIKE_A_KEY"]
 LOGGING = {
     "version": 1,

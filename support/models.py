@@ -13,6 +13,7 @@ from support.outbox import EmailStatus, OutboxMessage, OutboxQuerySet, outbox_in
 from support.replies import CannedReply as CannedReply
 from support.replies import Reply as Reply
 from support.saved_views import SavedView as SavedView
+from support.senders import Sender as Sender
 from support.timeline import TicketEvent as TicketEvent
 from support.triage import Tag as Tag
 from support.triage import TicketState as TicketState

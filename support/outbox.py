@@ -111,16 +111,18 @@ class OutboxQuerySet(models.QuerySet[M]):
 
     def queue_report(self) -> dict[str, float]:
         """How many rows are pending and failed, and the age in seconds of the oldest pending."""
-        counts = dict(
-            self.unsent().order_by().values_list("email_status").annotate(rows=models.Count("pk"))
-        )
-        oldest = self.filter(email_status=EmailStatus.PENDING).aggregate(
-            oldest=models.Min("created_at")
-        )["oldest"]
+        rows = self.unsent().order_by().values_list("email_status")
+        found = {
+            status: (count, oldest)
+            for status, count, oldest in rows.annotate(
+                rows=models.Count("pk"), oldest=models.Min("created_at")
+            )
+        }
+        pending, oldest = found.get(EmailStatus.PENDING, (0, None))
         age = max(0.0, (timezone.now() - oldest).total_seconds()) if oldest else 0.0
         return {
-            EmailStatus.PENDING.value: counts.get(EmailStatus.PENDING, 0),
-            EmailStatus.FAILED.value: counts.get(EmailStatus.FAILED, 0),
+            EmailStatus.PENDING.value: pending,
+            EmailStatus.FAILED.value: found.get(EmailStatus.FAILED, (0, None))[0],
             "oldest_pending_seconds": age,
         }
 

@@ -80,6 +80,8 @@ def test_says_so_and_is_back_at_once(postgres, on_postgres, outage):
         )
         assert (page.status_code, int(page.headers["Retry-After"])) == (503, 5)
         assert "The database does not answer" in page.text
+        scraped = requests.get(f"{service.url}/metrics", timeout=10)
+        assert (scraped.status_code, "support_database_up 0" in scraped.text) == (200, True)
     finally:
         postgres.start()
     assert answers_again(service, secret)

@@ -21,7 +21,12 @@ def no_database():
 def test_says_that_all_is_well(client):
     response = client.get("/health")
     assert (response.status_code, response["Cache-Control"].split(",")[0]) == (200, "max-age=0")
-    assert response.json() == {"status": "ok", "database": "ok", "mail": "not configured"}
+    assert response.json() == {
+        "status": "ok",
+        "database": "ok",
+        "mail": "not configured",
+        "workers": "not configured",
+    }
 
 
 def test_says_that_the_database_is_away(client, no_database):
@@ -36,7 +41,26 @@ def test_takes_tickets_while_mail_is_down(client, settings):
     breaker.__init__()
     response = client.get("/health")
     assert response.status_code == 200
-    assert response.json() == {"status": "degraded", "database": "ok", "mail": "failing"}
+    assert response.json() == {
+        "status": "degraded",
+        "database": "ok",
+        "mail": "failing",
+        "workers": "not needed",
+    }
+
+
+def test_says_that_a_check_failed(client, settings, caplog):
+    """Its word is missing, the others' are not, and tickets are still taken."""
+    settings.HEALTH_CHECKS = settings.HEALTH_CHECKS | {"mail": "no.such.check"}
+    response = client.get("/health")
+    assert response.status_code == 200
+    assert response.json() == {
+        "status": "degraded",
+        "database": "ok",
+        "mail": "error",
+        "workers": "not configured",
+    }
+    assert "The health check of mail failed" in caplog.text
 
 
 def test_is_alive_without_a_database(client, no_database):

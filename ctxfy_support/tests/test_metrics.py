@@ -5,6 +5,7 @@ import time
 
 import pytest
 import requests
+from django.db import OperationalError, connection
 
 from accounts.tests.factories import APIKeyFactory
 from support.tests.factories import TicketFactory
@@ -18,6 +19,22 @@ def scrape(client):
     for line in text.splitlines():
         assert re.fullmatch(r"# (HELP|TYPE) \w+ .+|\w+(\{.*\})? -?[\d.e+-]+", line), line
     return dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
+
+
+@pytest.fixture
+def away():
+    """`with away():` the database does not answer."""
+
+    def fail(execute, sql, params, many, context):
+        raise OperationalError("away")
+
+    return lambda: connection.execute_wrapper(fail)
+
+
+@pytest.fixture
+def no_database(bearer, away):
+    with away():
+        yield
 
 
 @pytest.fixture
@@ -76,6 +93,47 @@ def test_does_not_grow_in_queries(client, db, django_assert_max_num_queries):
     TicketFactory.create_batch(20)
     with django_assert_max_num_queries(10):
         client.get("/metrics")
+
+
+def test_tells_what_this_process_knows_while_the_database_is_away(client, bearer, no_database):
+    client.post(PATH, TICKET, "application/json", headers=bearer)
+    samples = scrape(client)
+    assert samples["support_database_up"] == "0"
+    (value,) = [
+        value
+        for series, value in samples.items()
+        if series.startswith('http_requests_total{method="POST",') and 'status="503"' in series
+    ]
+    assert value == "1"
+    # Never under the names of the totals, which would then seem to begin anew.
+    assert all(",unwritten=" in series for series in samples if "{" in series)
+
+
+def test_counts_what_was_kept_meanwhile_once_it_is_back(client, bearer, away):
+    with away():
+        client.get("/no-such-page")
+        scrape(client)
+    samples = scrape(client)
+    assert samples["support_database_up"] == "1"
+    assert samples['http_requests_total{method="GET",route="unknown",status="404"}'] == "1"
+    assert not [series for series in samples if "unwritten" in series]
+
+
+@pytest.mark.parametrize(
+    "value", [None, "Bearer", "Bearer wrong", "Basic made-up", "made-up", "Bearer ä", "Bearer \xff"]
+)
+def test_asks_for_its_token(client, db, settings, value):
+    settings.METRICS_TOKEN = "made-up"
+    answer = client.get("/metrics", headers={"Authorization": value} if value else {})
+    assert (answer.status_code, answer["WWW-Authenticate"]) == (401, "Bearer")
+    assert b"http_requests" not in answer.content
+
+
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer"])
+def test_answers_whoever_has_the_token(client, db, settings, scheme):
+    settings.METRICS_TOKEN = "made-up"
+    headers = {"Authorization": f"{scheme} made-up"}
+    assert client.get("/metrics", headers=headers).status_code == 200
 
 
 @pytest.mark.django_db(transaction=True)

@@ -217,16 +217,31 @@ def test_describes_what_needs_no_key(client, name):
         validate_answer(response, name)
 
 
-@pytest.mark.parametrize("name", ["getHealth", "getMetrics"])
-def test_describes_a_database_that_is_away(client, monkeypatch, name):
+@pytest.mark.parametrize(("name", "status"), [("getHealth", 503), ("getMetrics", 200)])
+def test_describes_a_database_that_is_away(client, monkeypatch, name, status):
     def fail(*args, **kwargs):
         raise DatabaseError
 
     monkeypatch.setattr("ctxfy_support.health.check_database", lambda: "unavailable")
     monkeypatch.setattr("ctxfy_support.metrics.counters.flush", fail)
     response = client.get(OPERATIONS[name][1])
-    assert response.status_code == 503
+    assert response.status_code == status
     validate_answer(response, name)
+
+
+def test_describes_metrics_that_ask_for_a_token(client, settings):
+    settings.METRICS_TOKEN = "made-up"
+    response = client.get("/metrics")
+    assert response.status_code == 401
+    validate_answer(response, "getMetrics")
+
+
+@pytest.mark.parametrize("entry", ["mail", "workers"])
+def test_describes_a_health_check_that_fails(client, settings, entry):
+    settings.HEALTH_CHECKS = settings.HEALTH_CHECKS | {entry: "no.such.check"}
+    response = client.get("/health")
+    assert response.json()[entry] == "error"
+    validate_answer(response, "getHealth")
 
 
 def patterns(resolver, prefix=""):

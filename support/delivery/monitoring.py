@@ -1,13 +1,19 @@
 """What operators see of the mail and the tickets; the project's /health and /metrics ask here."""
 
+from datetime import timedelta
+
+from django.conf import settings
+from django.db.models.functions import Now
+
 from ctxfy_support.metrics import Family, counters, labels
 from support.delivery.breaker import breaker
 from support.failures import Failure
 from support.mailboxes import find_missing_credentials, is_mail_configured
-from support.models import Ticket, outboxes
+from support.models import Sender, Ticket, outboxes
 from support.outbox import EmailStatus
 
 STORED_COUNTED = 10_000
+OVERDUE_AFTER = timedelta(minutes=1)
 # A customer's free text would become series without end; the rest is "other".
 TYPES_COUNTED = {"billing", "technical", "feedback"}
 
@@ -18,6 +24,13 @@ MAIL_SCHEMA = {
     "description": "`failing`: the provider refuses us or is out of reach. `no credentials`: there "
     "is an address to mail to and no way to. `error`: it could not be found out. Absent while the "
     "database is away.",
+}
+WORKERS_SCHEMA = {
+    "type": "string",
+    "enum": ["ok", "not configured", "not needed", "not running", "error"],
+    "description": "Whether a worker was seen in the last minute. `not running`: mail waits for "
+    "one. `not needed`: none was seen, and mail goes out without. `error`: it could not be found "
+    "out. Absent while the database is away.",
 }
 
 
@@ -31,6 +44,24 @@ def check_mail() -> str:
     if not is_mail_configured():
         return "not configured"
     return "failing" if breaker.is_down() else "ok"
+
+
+def check_workers() -> str:
+    """Whether somebody sends what a request does not: `ok`, `not needed` or `not running`.
+
+    Without a worker (or a cron job) in the last minute: `not running` where only workers send, or
+    where a mail has been due for a minute; else `not needed`, for requests send their own mail.
+    """
+    if not is_mail_configured():
+        return "not configured"
+    if Sender.objects.alive().exists():
+        return "ok"
+    overdue = {"next_attempt_at__lte": Now() - OVERDUE_AFTER}
+    if settings.SUPPORT_EMAIL_DELIVERY == "background" or any(
+        rows.due().filter(**overdue).exists() for rows in outboxes()
+    ):
+        return "not running"
+    return "not needed"
 
 
 def count_ticket(ticket_type: str) -> None:
@@ -72,6 +103,12 @@ def collect() -> list[Family]:
             "gauge",
             "Age of the oldest mail that is still to be sent; 0 if there is none.",
             [("support_mail_oldest_pending_seconds", oldest)],
+        ),
+        Family(
+            "support_mail_senders",
+            "gauge",
+            "Workers and cron jobs that were seen in the last minute.",
+            [("support_mail_senders", float(Sender.objects.alive().count()))],
         ),
         Family(
             "support_mail_channel_up",

@@ -24,6 +24,7 @@ from support.failures import FailureKind
 from support.mailboxes import find_missing_credentials, is_mail_configured
 from support.models import Ticket, outboxes
 from support.outbox import EmailStatus, OutboxMessage, OutboxQuerySet
+from support.senders import Heartbeat
 
 logger = logging.getLogger(__name__)
 
@@ -96,6 +97,9 @@ class Command(BaseCommand):
             raise CommandError("--watch goes with --due and --interval alone", returncode=2)
         try:
             with self.stop.listening():
+                if options["due"] and not dry_run:
+                    # From cron: whoever looks for workers sees that somebody sends.
+                    Heartbeat().beat()
                 if watch:
                     self.watch(interval)
                 elif dry_run:
@@ -218,6 +222,7 @@ class Command(BaseCommand):
 
     def watch(self, interval: float) -> None:
         """Send what is due until SIGTERM or SIGINT; a database that is away is waited for."""
+        heartbeat = Heartbeat()
         logger.info("Watching for mail that is due")
         if connection.vendor == "postgresql":
             connection.limit_statements(STATEMENT_LIMIT_MS)  # type: ignore[attr-defined]  # ours
@@ -225,6 +230,7 @@ class Command(BaseCommand):
         while not self.stop.is_made:
             try:
                 close_old_connections()
+                heartbeat.beat()
                 tried = attempts.attempt_next()
             except DatabaseFailure as exc:
                 logger.warning("The database did not answer (%s); trying again", type(exc).__name__)
@@ -236,6 +242,8 @@ class Command(BaseCommand):
             else:
                 pool.close_stale()
                 self.stop.wait(interval)
+        with contextlib.suppress(DatabaseFailure):
+            heartbeat.end()
 
     def count_untried(self, candidate: Candidate) -> None:
         """A row that stays as it is; one that was only stored is still to be sent."""
