@@ -161,7 +161,10 @@ class Queue:
             return None
         found = self.tickets.values_list("pk", "created_at", "priority")[: COUNT_LIMIT + 1]
         rows = [Match(*row) for row in found]
-        return sorted(rows, key=SORT_KEYS[self.order]) if len(rows) <= COUNT_LIMIT else None
+        return sorted(rows, key=self._sort_key) if len(rows) <= COUNT_LIMIT else None
+
+    def _sort_key(self, row: Match | Ticket) -> tuple[object, ...]:
+        return row.pk not in self.first_ids, SORT_KEYS[self.order](row)
 
     @cached_property
     def count(self) -> int:
@@ -186,7 +189,7 @@ class Queue:
     @cached_property
     def first_ids(self) -> list[UUID]:
         """What stands before everything else: in one's own queue, the answers that failed."""
-        if self.search or self.tab != "mine" or self.order != "next":
+        if self.tab != "mine" or self.order != "next":
             return []
         failed = list(failed_answers_of(self.agent).values_list("ticket", flat=True))
         rows = self.tickets.filter(pk__in=failed).order_by(*ORDERS[self.order][1])
@@ -268,7 +271,7 @@ class Queue:
         self, found: list[Match], ticket: Ticket
     ) -> tuple[UUID | None, UUID | None]:
         """The same in a search's list, which the ticket itself may have left meanwhile."""
-        key = SORT_KEYS[self.order]
+        key = self._sort_key
         place = bisect_left(found, key(ticket), key=key)
         following = bisect_right(found, key(ticket), key=key)
         before = found[place - 1].pk if place else None
