@@ -30,7 +30,7 @@ AGE_GROUPS = [
 ]
 
 
-def show(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
+def show(request: HttpRequest, context: dict[str, object]) -> dict[str, object]:
     """Unfold's DASHBOARD_CALLBACK: the index page's context with the numbers in it."""
     if not request.user.has_perm("support.view_ticket"):
         return context
@@ -52,7 +52,7 @@ def show(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def count_tabs(agent: AbstractUser) -> list[dict[str, Any]]:
+def count_tabs(agent: AbstractUser) -> list[dict[str, object]]:
     """Each tab of the queue but the last: its name, label and how many are in it."""
     return [
         {
@@ -86,7 +86,7 @@ def _between(now: datetime, oldest: timedelta | None, youngest: timedelta | None
     return condition
 
 
-def created_and_solved(now: datetime) -> list[dict[str, Any]]:
+def created_and_solved(now: datetime) -> list[dict[str, object]]:
     """For each of the last 30 days, today last: day, created, solved, both bars in percent."""
     first = now.date() - timedelta(days=CHART_DAYS - 1)
     created, solved = (_count_days(name, first) for name in ("created_at", "solved_at"))

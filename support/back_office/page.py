@@ -1,7 +1,5 @@
 """Everything an agent needs to know about one ticket, in one page's context."""
 
-from typing import Any
-
 from django.contrib.auth.models import AbstractUser
 from django.http import Http404, QueryDict
 
@@ -45,8 +43,8 @@ def judge_reply_address(ticket: Ticket) -> str:
 
 
 def make_context(
-    agent: AbstractUser, ticket: Ticket, queue_query: str, **extra: Any
-) -> dict[str, Any]:
+    agent: AbstractUser, ticket: Ticket, queue_query: str, **extra: object
+) -> dict[str, object]:
     """The template's context; `queue_query` is the query string of the queue one came from."""
     queue = Queue(agent, QueryDict(queue_query))
     before, after = queue.neighbours(ticket)

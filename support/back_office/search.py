@@ -5,13 +5,14 @@ messages while it walks an index; SQLite looks for each word in the text.
 """
 
 import re
-from typing import Any
+from typing import cast
 from uuid import UUID
 
 from django.contrib.auth import get_user_model
 from django.db import connection
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import BooleanField, F, Func, Q, Value
+from django.db.models.expressions import Col
 from django.db.models.sql.compiler import SQLCompiler
 
 LONGEST_SEARCH = 400
@@ -31,7 +32,7 @@ class HasWords(Func):
     def as_postgresql(
         self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, **context: object
     ) -> tuple[str, list[object]]:
-        row: Any = self.source_expressions[0]
+        row = cast("Col", self.source_expressions[0])
         words = self.source_expressions[1]
         text, params = compiler.compile(words)
         alias = connection.ops.quote_name(row.alias)

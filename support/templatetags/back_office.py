@@ -1,9 +1,11 @@
 """How the back-office writes times, names and first lines."""
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Protocol
 
 from django import template
+from django.contrib.auth.models import AbstractUser
 from django.utils import timezone
 from django.utils.timesince import timesince
 
@@ -25,6 +27,12 @@ EVENT_ICONS = {
     EventKind.EXPORT: "download",
     EventKind.FAILURE: "error",
 }
+
+
+class Filtered(Protocol):
+    """What has an address: a queue."""
+
+    def query_string(self, **changes: object) -> str: ...
 
 
 @register.filter
@@ -61,13 +69,13 @@ def long_age(moment: datetime) -> str:
 
 
 @register.filter
-def initials(person: Any) -> str:
+def initials(person: AbstractUser) -> str:
     words = (person.get_full_name() or person.get_username()).replace(".", " ").split()
     return "".join(word[0] for word in words[:2]).upper()
 
 
 @register.filter
-def shown_name(person: Any) -> str:
+def shown_name(person: AbstractUser | None) -> str:
     return person.get_full_name() or person.get_username() if person else "Somebody"
 
 
@@ -86,14 +94,13 @@ def moment(text: str) -> datetime | None:
 
 
 @register.simple_tag
-def queue_link(queue: Any, **changes: Any) -> str:
+def queue_link(queue: Filtered, **changes: object) -> str:
     """The queue's address with these changes, from its first page on."""
-    query: str = queue.query_string(**changes)
-    return f"?{query}"
+    return f"?{queue.query_string(**changes)}"
 
 
 @register.filter
-def get(mapping: dict[str, Any], key: str) -> Any:
+def get(mapping: Mapping[str, object], key: str) -> object:
     """What the mapping has under this key, or nothing."""
     return mapping.get(key, "")
 

@@ -80,13 +80,8 @@ def test_ends_each_record_and_nothing_else_with_cr_lf(desk):
     assert (text.count(b"\r\n"), text.count(b"\r")) == (5, 5)
 
 
-<<<<<<< HEAD:support/tests/back_office/test_export.py
-def test_streams_in_batches(desk, monkeypatch, django_assert_max_num_queries):
-    monkeypatch.setattr("support.back_office.export.BATCH", 2)
-=======
 def test_streams_in_batches(desk, monkeypatch, django_assert_num_queries):
-    monkeypatch.setattr("support.export.BATCH", 2)
->>>>>>> 50a6818 (tests: Depend on no machine's load):support/tests/test_export.py
+    monkeypatch.setattr("support.back_office.export.BATCH", 2)
     TicketFactory.create_batch(5)
     response = download(desk)
     assert response.streaming
