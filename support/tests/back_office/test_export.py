@@ -85,7 +85,7 @@ def test_streams_in_batches(desk, monkeypatch, django_assert_num_queries):
     TicketFactory.create_batch(5)
     response = download(desk)
     assert response.streaming
-    with django_assert_num_queries(7):  # what to list, and two for each batch
+    with django_assert_num_queries(6):  # two for each batch
         assert len(list(response.streaming_content)) == 4
 
 
