@@ -30,6 +30,10 @@ def read_env_file(base_dir: Path) -> None:
         environ.Env.read_env(path)
 
 
+def is_set(name: str) -> bool:
+    return bool(os.environ.get(name, "").strip())
+
+
 def parse(name: str, default: str, convert: Callable[[str], T]) -> T:
     """The variable's value, converted.
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import IO, Any
 
 from django.conf import settings
+from django.http import UnreadablePostError
 from django.utils.http import parse_header_parameters
 from rest_framework.exceptions import APIException, ParseError, UnsupportedMediaType
 from rest_framework.parsers import BaseParser
@@ -30,6 +31,13 @@ def _refuse_constant(name: str) -> float:
     raise ValueError(f"{name} is not JSON")
 
 
+def _find_length(environ: Mapping[str, Any]) -> int:
+    """What the client says its body's length is, in bytes; 0 if it does not."""
+    if environ.get("HTTP_TRANSFER_ENCODING"):
+        return 0
+    return int(environ.get("CONTENT_LENGTH") or 0)
+
+
 class StrictJSONParser(BaseParser):
     """Takes RFC 8259 objects; refuses duplicate keys, NaN, a BOM and any other encoding."""
 
@@ -45,11 +53,17 @@ class StrictJSONParser(BaseParser):
         _, parameters = parse_header_parameters(media_type or "")
         if parameters.get("charset", "utf-8").lower() not in {"utf-8", "utf8"}:
             raise UnsupportedMediaType(media_type or "")
-        body = stream.read(settings.MAX_BODY_BYTES + 1)
+        request = (parser_context or {}).get("request")
+        length = _find_length(request.META) if request is not None else 0
+        if length > settings.MAX_BODY_BYTES:
+            raise BodyTooLarge
+        try:
+            body = stream.read(settings.MAX_BODY_BYTES + 1)
+        except UnreadablePostError:
+            raise ParseError("The request body did not arrive whole and in time") from None
         if len(body) > settings.MAX_BODY_BYTES:
             raise BodyTooLarge
-        request = (parser_context or {}).get("request")
-        if request is not None and len(body) < int(request.META.get("CONTENT_LENGTH") or 0):
+        if len(body) < length:
             raise ParseError("The request body was cut short")
         try:
             data = json.loads(

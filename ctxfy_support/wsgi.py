@@ -1,6 +1,8 @@
-"""The WSGI application: `granian --interface wsgi ctxfy_support.wsgi:application`."""
+"""The WSGI application, `ctxfy_support.wsgi:application`; `manage.py serve` serves it.
 
-import io
+Any other WSGI server may, too, if it sees to slow clients itself (README, "Run it in production").
+"""
+
 import json
 import logging
 import os
@@ -9,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.core.wsgi import get_wsgi_application
+from django.db import connection
 from django.utils.http import parse_header_parameters
 
 if TYPE_CHECKING:
@@ -26,23 +29,26 @@ from ctxfy_support.start import log_warnings  # noqa: E402
 
 logger = logging.getLogger(__name__)
 
+# No request may hang; a client is told to try again within three seconds.
+STATEMENT_LIMIT_MS = 2_000
+if connection.vendor == "postgresql":
+    connection.limit_statements(STATEMENT_LIMIT_MS)  # type: ignore[attr-defined]  # ours
+
 counters.start()
 log_warnings()
 
-# granian hands the process's environment to every request; credentials have no business there.
+# Some servers hand the process's environment to every request; credentials have no business there.
 _PROCESS_VARIABLES = frozenset(os.environ) - {"SCRIPT_NAME"}
 
 
 def _give_length(environ: dict[str, Any]) -> None:
-    """Read a body that came without a length (chunked, HTTP/2); Django would take it for empty.
+    """Let Django read a body that comes without a length (chunked); it would take it for empty.
 
-    One byte over the bound is enough for the parser to see that a body is too large.
+    One byte over the bound is enough for the parser to see that a body is too large. Nothing is
+    read here: whoever looks at the key comes first.
     """
-    has_body = environ.get("HTTP_TRANSFER_ENCODING") or environ.get("REQUEST_METHOD") == "POST"
-    if has_body and not environ.get("CONTENT_LENGTH"):
-        body = environ["wsgi.input"].read(settings.MAX_BODY_BYTES + 1)
-        environ["CONTENT_LENGTH"] = str(len(body))
-        environ["wsgi.input"] = io.BytesIO(body)
+    if environ.get("HTTP_TRANSFER_ENCODING") and not environ.get("CONTENT_LENGTH"):
+        environ["CONTENT_LENGTH"] = str(settings.MAX_BODY_BYTES + 1)
 
 
 def _tame_content_type(environ: dict[str, Any]) -> None:

@@ -24,8 +24,9 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     def limit_statements(self, milliseconds: int) -> None:
         """Bound every statement of this process from now on, unless the settings do already."""
-        if not self.settings_dict["OPTIONS"].get("statement_timeout_ms"):
-            self.settings_dict["OPTIONS"]["statement_timeout_ms"] = milliseconds
+        options = self.settings_dict["OPTIONS"]  # the same for every thread's connection
+        if "statement_timeout_ms" not in options:
+            options["statement_timeout_ms"] = milliseconds
             self.close()
 
     def get_connection_params(self) -> dict[str, Any]:
