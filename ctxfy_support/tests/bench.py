@@ -12,7 +12,7 @@ import psutil
 
 from ctxfy_support.tests.chaos import PATH, Client, postgresql, prepare
 from ctxfy_support.tests.hostile import TICKET
-from ctxfy_support.tests.processes import ServiceProcess
+from ctxfy_support.tests.processes import ServiceProcess, run_command
 from ctxfy_support.tests.smtp_server import SMTPServer
 
 CLIENTS = 4
@@ -50,10 +50,39 @@ def measure(service, key, method, path):
     return min(costs)
 
 
+_ALONE = """
+import time
+from django.test import RequestFactory
+from ctxfy_support.wsgi import application
+
+def ask():
+    answer = application(dict(environ), lambda *args: None)
+    b"".join(answer)
+    answer.close()
+
+environ = RequestFactory().get("/health/live").environ
+for _ in range(100):
+    ask()
+costs = []
+for _ in range(3):
+    before = time.process_time()
+    for _ in range(1000):
+        ask()
+    costs.append(time.process_time() - before)
+print(min(costs))
+"""
+
+
+def measure_alone(url):
+    """Milliseconds for /health/live within a process: what is above it is the web server's."""
+    return float(run_command("shell", "-v", "0", "-c", _ALONE, env={"DATABASE_URL": url}).stdout)
+
+
 def main():
     rows = []
     with postgresql() as url:
         key = prepare(url)
+        alone = measure_alone(url)
         with ServiceProcess(env={"DATABASE_URL": url}) as service:
             rows.append(("GET /health/live", measure(service, key, "GET", "/health/live")))
             rows.append((f"POST {PATH}, stored", measure(service, key, "POST", PATH)))
@@ -64,6 +93,11 @@ def main():
             ServiceProcess(env={"DATABASE_URL": url, **smtp.env}) as service,
         ):
             rows.append((f"POST {PATH}, mailed over SMTP", measure(service, key, "POST", PATH)))
+        for threads in (1, 4, 16):
+            with ServiceProcess(env={"DATABASE_URL": url}, processes=2, threads=threads) as service:
+                name = f"POST {PATH}, 2 processes of {threads}"
+                rows.append((name, measure(service, key, "POST", PATH)))
+    rows.append(("GET /health/live, no web server", alone))
     unit = rows[0][1]
     print(f"{'request':45} {'ms':>6} {'ratio':>6}")
     for name, milliseconds in rows:

@@ -1,15 +1,19 @@
-"""The API's bars that take minutes: 100,000 bodies, 10,000 replays, restarts under load.
+"""The API's bars that take minutes: 100,000 bodies, 10,000 replays, restarts, attacks, stops.
 
 `make chaos`, or `python -m ctxfy_support.tests.chaos [--bars R1,R4] [--bodies N]`, prints a line
 for each bar with its figures and exits 1 where one is missed. Each bar has a service of its own on
-SQLite or PostgreSQL; test_hostile_requests.py, test_idempotency.py, test_database_away.py and
-test_rate_limit.py run the same, short.
+SQLite or PostgreSQL; test_hostile_requests.py, test_idempotency.py, test_database_away.py,
+test_rate_limit.py and test_serve.py run the same, short.
 """
 
 import argparse
 import http.client
 import json
+import math
+import os
 import random
+import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -18,10 +22,16 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
+from ctxfy_support.tests.attacks import Attack, watch
 from ctxfy_support.tests.hostile import TICKET, generate_body
-from ctxfy_support.tests.loopback import HOST
+from ctxfy_support.tests.loopback import HOST, free_port
 from ctxfy_support.tests.postgres import PostgresServer
-from ctxfy_support.tests.processes import ServiceProcess, run_command
+from ctxfy_support.tests.processes import (
+    PROJECT_DIRECTORY,
+    ServiceProcess,
+    make_environment,
+    run_command,
+)
 from ctxfy_support.tests.smtp_server import SMTPServer
 
 PATH = "/v1/support/tickets"
@@ -39,7 +49,9 @@ class Client:
         """(status, headers with lower-case names, body)"""
         headers |= {"Authorization": f"Bearer {self.key}", "Content-Type": "application/json"}
         try:
+            self.sent = math.inf
             self.connection.request("POST", PATH, body, headers)
+            self.sent = time.monotonic()
             answer = self.connection.getresponse()
             content = answer.read()
         except BaseException:
@@ -116,7 +128,7 @@ def run_replays(database, keys):
     with (
         DATABASES[database]() as url,
         SMTPServer() as smtp,
-        ServiceProcess(env={"DATABASE_URL": url, **smtp.env}, blocking_threads=20) as service,
+        ServiceProcess(env={"DATABASE_URL": url, **smtp.env}, threads=20) as service,
     ):
         key = prepare(url)
 
@@ -208,13 +220,140 @@ def run_limits(database, rounds):
     return report("R13", database, set(let_through) == {20}, figures)
 
 
+# Clients of each kind, all without a key.
+ATTACKS = {
+    "chunked bodies that stop": 40,
+    "chunked bodies that stop, elsewhere": 40,
+    "dripping log-in bodies": 200,
+    "idle connections": 1_200,
+    "half heads": 300,
+    "unfinished HTTP/2 streams": 40,
+}
+GOOD_SECONDS = 2.0
+
+
+def run_attacks(seconds):
+    """R15: a good client before, during and after each attack, on a connection of its own."""
+    passed = []
+    with postgresql() as url, ServiceProcess(env={"DATABASE_URL": url}, processes=2) as service:
+        key = prepare(url)
+
+        def ask():
+            client = Client(service, key)
+            status = client.post(json.dumps(TICKET))[0]
+            client.connection.close()
+            assert status == 201, status
+
+        watch(ask, 2)
+        for kind, count in ATTACKS.items():
+            before = watch(ask, seconds)
+            with Attack(service, kind, count):
+                during = watch(ask, seconds)
+            after = watch(ask, 3)
+            figures = (
+                f"{count} {kind}: a ticket in {milliseconds(before)} ms before, "
+                f"{milliseconds(during)} during, {milliseconds(after)} after (median, p99, worst)"
+            )
+            passed.append(
+                report("R15", "PostgreSQL", max(during[-1], after[-1]) < GOOD_SECONDS, figures)
+            )
+    return all(passed)
+
+
+def milliseconds(times):
+    chosen = (times[len(times) // 2], times[len(times) * 99 // 100], times[-1])
+    return "/".join(f"{seconds * 1000:.0f}" for seconds in chosen)
+
+
+def run_stops(stops):
+    """R16: SIGTERM to the web process alone under load; every fifth within a second of the start.
+
+    In flight is what was sent before the signal: its answer must come. What is sent later may find
+    nobody.
+    """
+    early, late = [], []
+    unanswered = answered = 0
+    statuses = Counter()
+    with postgresql() as url:
+        key = prepare(url)
+        for number in range(stops):
+            if number % 5 == 4:
+                status, seconds = stop_at_start(url, random.uniform(0.1, 1.0))
+                early.append(seconds)
+            else:
+                status, seconds, outcome = stop_under_load(url, key)
+                late.append(seconds)
+                answered, unanswered = answered + outcome[True], unanswered + outcome[False]
+            statuses[status] += 1
+    slowest = max(early + late)
+    figures = (
+        f"{stops} stops, {len(early)} of them within a second of the start, exit statuses "
+        f"{dict(statuses)}, gone after {slowest:.2f} s at most, {answered} requests in flight "
+        f"answered, {unanswered} not"
+    )
+    passed = set(statuses) == {0} and slowest < 10 and not unanswered
+    return report("R16", "PostgreSQL", passed, figures)
+
+
+def stop_at_start(url, seconds):
+    """(exit status, seconds until it was gone)"""
+    process = subprocess.Popen(
+        [sys.executable, "manage.py", "serve", "--port", str(free_port())],
+        cwd=PROJECT_DIRECTORY,
+        env=make_environment({"DATABASE_URL": url}),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        time.sleep(seconds)
+        return terminate(process)
+    finally:
+        process.kill()
+
+
+def terminate(process):
+    started = time.monotonic()
+    os.kill(process.pid, signal.SIGTERM)
+    return process.wait(30), time.monotonic() - started
+
+
+def stop_under_load(url, key):
+    """(exit status, seconds, how many requests sent before the signal were answered or not)"""
+    outcome, signalled = Counter(), []
+    with ServiceProcess(env={"DATABASE_URL": url}, processes=2) as service:
+
+        def load(number):
+            """Even ones keep their connection, odd ones take a new one for each request."""
+            client = Client(service, key)
+            while not signalled:
+                try:
+                    status = client.post(json.dumps(TICKET))[0]
+                except OSError:
+                    status = 0
+                if status or not signalled or client.sent < signalled[0]:
+                    outcome[status == 201] += bool(signalled) or status != 201
+                if number % 2:
+                    client.connection.close()
+
+        with ThreadPoolExecutor(CLIENTS) as threads:
+            running = [threads.submit(load, number) for number in range(CLIENTS)]
+            time.sleep(random.uniform(0.2, 0.5))
+            signalled.append(time.monotonic())
+            status, seconds = terminate(service)
+            for future in running:
+                future.result()
+    return status, seconds, outcome
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--bars", default="R1,R4,R5,R13")
+    parser.add_argument("--bars", default="R1,R4,R5,R13,R15,R16")
     parser.add_argument("--bodies", type=int, default=100_000)
     parser.add_argument("--keys", type=int, default=500)
     parser.add_argument("--restarts", type=int, default=20)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--attack-seconds", type=float, default=10)
+    parser.add_argument("--stops", type=int, default=100)
     options = parser.parse_args()
     bars = options.bars.split(",")
     results = []
@@ -225,6 +364,10 @@ def main():
             results.append(run_limits(database, options.rounds))
     if "R5" in bars:
         results.append(run_restarts(options.restarts))
+    if "R15" in bars:
+        results.append(run_attacks(options.attack_seconds))
+    if "R16" in bars:
+        results.append(run_stops(options.stops))
     if "R1" in bars:
         results.append(run_bodies("PostgreSQL", options.bodies))
     return 0 if results and all(results) else 1

@@ -34,8 +34,7 @@ def suite_environment():
 
 
 def make_environment(env):
-    ours = {key: value for key, value in os.environ.items() if not key.startswith("GRANIAN_")}
-    return ours | suite_environment() | {"PYTHONUNBUFFERED": "1"} | env
+    return os.environ | suite_environment() | {"PYTHONUNBUFFERED": "1"} | env
 
 
 def database_url(settings_dict):
@@ -169,17 +168,15 @@ class CommandProcess(Process):
 
 
 class ServiceProcess(Process):
-    """The service under granian, answering at `url` once started."""
+    """The service under `manage.py serve`, answering at `url` once started."""
 
-    def __init__(self, *, env, workers=1, blocking_threads=4):
-        self._workers = workers
+    def __init__(self, *, env, processes=1, threads=4, arguments=()):
         self._reservation = reserve_port()
         self.port = self._reservation.getsockname()[1]
         self.url = f"http://{HOST}:{self.port}"
         super().__init__(
-            *("-m", "granian", "--interface", "wsgi", "ctxfy_support.wsgi:application"),
-            *("--host", HOST, "--port", str(self.port), "--no-access-log"),
-            *("--workers", str(workers), "--blocking-threads", str(blocking_threads)),
+            *("manage.py", "serve", "--host", HOST, "--port", str(self.port)),
+            *("--processes", str(processes), "--threads", str(threads), *arguments),
             env=env,
         )
 
@@ -189,11 +186,9 @@ class ServiceProcess(Process):
 
     def start(self):
         """Return once the service answers; RuntimeError with its output if it does not."""
-        started_before = self._count_started()
         super().start()
         deadline = time.monotonic() + START_SECONDS
-        # Every worker, too: granian forgets to stop one that is told to while it starts.
-        while self._count_started() < started_before + self._workers or not self._answers():
+        while not self._answers():
             if self.status is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"The service does not start:\n{self.output}")
             time.sleep(0.05)
@@ -205,9 +200,6 @@ class ServiceProcess(Process):
             if half_close:
                 connection.shutdown(socket.SHUT_WR)
             return b"".join(iter(lambda: connection.recv(65_536), b""))
-
-    def _count_started(self):
-        return self.output.count("Started worker-")
 
     def _answers(self):
         try:

@@ -43,10 +43,8 @@ class Command(BaseCommand):
         call_command("create_demo_tickets", "--if-empty", stdout=self.stdout)
         environment = self.environment(demo, port)
         server = self.start(
-            environment, "-m", "granian", "--interface", "wsgi", "--host", "127.0.0.1",
-            "--port", str(port), "--log-level", "error", "--blocking-threads", "16",
-            "ctxfy_support.wsgi:application",
-        )  # fmt: skip
+            environment, "manage.py", "serve", "--port", str(port), "--processes", "1"
+        )
         worker = self.start(environment, "manage.py", "resend_failed_emails", "--watch")
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         try:

@@ -1,0 +1,109 @@
+"""Clients without a key that keep a server busy by not finishing, over loopback alone.
+
+Each attack opens its connections, and then goes on as slowly as it can until it is stopped; what
+the server hangs up on is opened again. `Attack(service, kind, count)` is a context manager.
+"""
+
+import contextlib
+import socket
+import threading
+import time
+
+from ctxfy_support.tests.loopback import HOST
+
+_JSON = b"Host: 127.0.0.1\r\nContent-Type: application/json\r\n"
+_FORM = b"Host: 127.0.0.1\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+_FRAME = b"\x00\x00\x10\x01\x04"  # HEADERS of 16 bytes, not the last of its stream
+
+
+def _http2():
+    """A preface, empty SETTINGS, and forty streams whose requests never end."""
+    streams = b"".join(
+        # :method POST, :scheme http, :path /, :authority of nine bytes
+        _FRAME + (2 * number + 1).to_bytes(4, "big") + b"\x83\x86\x84\x41\x09127.0.0.1\x00"[:16]
+        for number in range(40)
+    )
+    return b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\x00\x00\x00\x04\x00\x00\x00\x00\x00" + streams
+
+
+# kind: (what is sent at once, what is dripped every DRIP_SECONDS)
+KINDS = {
+    "chunked bodies that stop": (
+        b"POST /v1/support/tickets HTTP/1.1\r\n" + _JSON
+        + b"Transfer-Encoding: chunked\r\n\r\n20\r\n{}", b"",
+    ),
+    "chunked bodies that stop, elsewhere": (
+        b"POST /docs HTTP/1.1\r\n" + _JSON + b"Transfer-Encoding: chunked\r\n\r\n20\r\n{}", b"",
+    ),
+    "dripping log-in bodies": (
+        b"POST /admin/login/ HTTP/1.1\r\n" + _FORM + b"Content-Length: 9000\r\n\r\nusername=", b"a",
+    ),
+    "idle connections": (b"", b""),
+    "half heads": (b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Slow: ", b"a"),
+    "unfinished HTTP/2 streams": (_http2(), b""),
+}  # fmt: skip
+DRIP_SECONDS = 0.5
+
+
+class Attack:
+    """So many clients of one kind, kept up by one thread."""
+
+    def __init__(self, service, kind, count):
+        self._port = service.port
+        self._first, self._drip = KINDS[kind]
+        self._sockets = [None] * count
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._go_on, daemon=True)
+
+    def __enter__(self):
+        self._keep_up()
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exc_info):
+        self._stopping.set()
+        self._thread.join()
+        for connection in filter(None, self._sockets):
+            connection.close()
+
+    def _go_on(self):
+        while not self._stopping.wait(DRIP_SECONDS):
+            self._keep_up()
+
+    def _keep_up(self):
+        for number, connection in enumerate(self._sockets):
+            if self._stopping.is_set():
+                return
+            if connection is None or not self._is_held(connection):
+                if connection:
+                    connection.close()
+                self._sockets[number] = self._open()
+
+    def _open(self):
+        with contextlib.suppress(OSError):
+            connection = socket.create_connection((HOST, self._port), timeout=5)
+            connection.sendall(self._first)
+            return connection
+
+    def _is_held(self, connection):
+        """Whether the server still holds the connection; sends the next drop."""
+        try:
+            connection.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                if connection.recv(4096) == b"":
+                    return False
+            connection.send(self._drip)
+        except OSError:
+            return False
+        return True
+
+
+def watch(ask, seconds):
+    """Call `ask` again and again for so long; return the seconds that each call took, sorted."""
+    times, end = [], time.monotonic() + seconds
+    while time.monotonic() < end:
+        started = time.monotonic()
+        ask()
+        times.append(time.monotonic() - started)
+        time.sleep(0.01)
+    return sorted(times)
