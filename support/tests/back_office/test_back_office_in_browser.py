@@ -273,6 +273,19 @@ def test_works_on_an_empty_list(bea, service, browse):
 
 
 @on_sqlite
+def test_works_without_script(bea, service, smtp_server, browse):
+    ticket = TicketFactory(email_status="sent")
+    CannedReply.objects.create(name="Refund", text="Hello {{ account }}")
+    page = log_in(browse, service(**smtp_server.env), java_script_enabled=False)
+    open_ticket(page, ticket)
+    page.get_by_label("Insert a canned reply").select_option("Refund")
+    page.get_by_role("button", name="Insert").click()
+    assert page.get_by_label("Your answer").input_value() == f"Hello {ticket.user.username}"
+    page.get_by_role("button", name="Send answer").click()
+    see(page, "Your answer went to ada@example.com")
+
+
+@on_sqlite
 def test_bears_long_words_on_a_phone(bea, service, smtp_server, browse):
     address = f"{'a' * 300}@x.example"
     ticket = TicketFactory(email_status="sent", reply_address=address, message="A" * 20_000)
