@@ -37,7 +37,13 @@ MAIL_WITHIN_SECONDS = 60
 RUN_SECONDS = 600
 DATABASES = ("SQLite", "PostgreSQL")
 TRANSPORTS = {"SMTP": SMTPServer, "SendGrid": SendGridServer}
-PLACES = {"R2": DATABASES, "R3": DATABASES, "R10": DATABASES, "R8": tuple(TRANSPORTS)}
+PLACES = {
+    "R2": DATABASES,
+    "R3": DATABASES,
+    "R10": DATABASES,
+    "R17": ("PostgreSQL",),  # SQLite's writers take turns.
+    "R8": tuple(TRANSPORTS),
+}
 
 
 # --- What happens to senders ---------------------------------------------------------------------
@@ -381,7 +387,17 @@ def check_r8(env, server, options):
     return sent > options.mails / 2
 
 
-CHECKS = {"R2": check_r2, "R3": check_r3, "R10": check_r10, "R8": check_r8}
+def check_r17(env, server, options):
+    from support.tests.contention import run_contention
+
+    result = run_contention(server, rounds=options.rounds)
+    print(f"{result} (bar: 0)")
+    for error in sorted(set(result.errors))[:10]:
+        report_progress(error)
+    return result.is_calm
+
+
+CHECKS = {"R2": check_r2, "R3": check_r3, "R10": check_r10, "R17": check_r17, "R8": check_r8}
 
 
 def report_progress(text, skip=0):
@@ -441,6 +457,7 @@ def main(arguments):
     parser.add_argument("--kills", type=int, default=200, help="R2")
     parser.add_argument("--stopped-tickets", type=int, default=100, help="R3")
     parser.add_argument("--rows", type=int, default=1_000, help="R10")
+    parser.add_argument("--rounds", type=int, default=200, help="R17, acts of each agent")
     parser.add_argument("--mails", type=int, default=10_000, help="R8, for each transport")
     parser.add_argument("--seed", type=int, default=random.randrange(10**6))
     parser.add_argument("--here", nargs=2, help=argparse.SUPPRESS)

@@ -14,6 +14,7 @@ from support.delivery import attempts
 from support.delivery.breaker import breaker
 from support.mail_channel import MailChannel, channel_name
 from support.models import Ticket
+from support.tests.contention import run_contention
 from support.tests.factories import TicketFactory
 from support.timeline import EventKind, make_event
 
@@ -115,3 +116,10 @@ def test_waits_for_no_entry_in_the_timeline(two_tickets, background, agent, name
             cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
 
     assert run_meanwhile(lambda: ACTS[name](ticket, agent), note, must_wait=False)
+
+
+def test_holds_with_everybody_at_the_same_rows_at_once(use_mail, scripted_smtp_server):
+    """The bar R17, short: agents, senders, an export and waking."""
+    use_mail(scripted_smtp_server)
+    result = run_contention(scripted_smtp_server, rounds=4, seconds=60)
+    assert result.is_calm, result
