@@ -1,6 +1,5 @@
 """Every setting, read from the environment (README, "Settings"); the same file serves tests."""
 
-import sys
 import warnings
 from datetime import timedelta
 from pathlib import Path
