@@ -63,8 +63,8 @@ class AccountAdmin(UserAdmin[User], ModelAdmin):
         shown = [row for row in fieldsets if row[0] != "Permissions"]
         return [(None, {"fields": ("username",)}), *shown[1:]]
 
-    def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> Any:
-        fields = super().get_readonly_fields(request, obj)
+    def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> tuple[str, ...]:
+        fields = tuple(super().get_readonly_fields(request, obj))
         return fields if request.user.is_superuser else (*fields, *SUPERUSER_FIELDS)
 
     def get_list_display(self, request: HttpRequest) -> Any:
@@ -150,7 +150,7 @@ class APIKeyAdmin(ModelAdmin):
         return response
 
     @admin.action(description="Revoke the selected keys, finally", permissions=["change"])
-    def revoke(self, request: HttpRequest, queryset: QuerySet[APIKey, Any]) -> None:
+    def revoke(self, request: HttpRequest, queryset: QuerySet[APIKey]) -> None:
         for key in queryset:
             key.revoke()
             self.log_change(request, key, "Revoked")

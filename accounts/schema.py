@@ -29,7 +29,7 @@ _KEY = {
 }
 
 
-class APIKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]  # its __init_subclass__
+class APIKeyScheme(OpenApiAuthenticationExtension):
     target_class = "accounts.authentication.APIKeyAuthentication"
     name = "APIKey"
 

@@ -66,7 +66,7 @@ def make_text_pattern() -> str:
     return rf"^[^\S{control}]*[^\s{control}][^{control}]*$"
 
 
-class TextFieldExtension(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped-call]  # its __init_subclass__
+class TextFieldExtension(OpenApiSerializerFieldExtension):
     """fields.TextField: its length, and the characters that it takes."""
 
     target_class = "ctxfy_support.fields.TextField"
@@ -124,8 +124,8 @@ def add_what_all_share(result: Part, **kwargs: object) -> Part:
 
 @cache
 def _generate() -> str:
-    generator = SchemaGenerator()  # type: ignore[no-untyped-call]  # drf-spectacular's own
-    return json.dumps(generator.get_schema(request=None, public=True))  # type: ignore[no-untyped-call]  # likewise
+    generator = SchemaGenerator()
+    return json.dumps(generator.get_schema(request=None, public=True))
 
 
 def get_document() -> Part:

@@ -7,15 +7,11 @@ import json
 import logging
 import os
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from wsgiref.types import StartResponse, WSGIEnvironment
 
 from django.conf import settings
 from django.core.wsgi import get_wsgi_application
-from django.db import connection
 from django.utils.http import parse_header_parameters
-
-if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "ctxfy_support.settings")
 
@@ -23,6 +19,7 @@ _django = get_wsgi_application()
 
 from ctxfy_support.envelope import make_error  # noqa: E402  (DRF: after Django is set up)
 from ctxfy_support.metrics import counters  # noqa: E402  (a model, likewise)
+from ctxfy_support.postgresql.limits import limit_statements  # noqa: E402
 from ctxfy_support.request_id import begin_request  # noqa: E402
 from ctxfy_support.security_headers import API_HEADERS, STRICT_TRANSPORT_SECURITY  # noqa: E402
 from ctxfy_support.start import log_warnings  # noqa: E402
@@ -31,8 +28,7 @@ logger = logging.getLogger(__name__)
 
 # No request may hang; a client is told to try again within three seconds.
 STATEMENT_LIMIT_MS = 2_000
-if connection.vendor == "postgresql":
-    connection.limit_statements(STATEMENT_LIMIT_MS)  # type: ignore[attr-defined]  # ours
+limit_statements(STATEMENT_LIMIT_MS)
 
 counters.start()
 log_warnings()
@@ -41,7 +37,7 @@ log_warnings()
 _PROCESS_VARIABLES = frozenset(os.environ) - {"SCRIPT_NAME"}
 
 
-def _give_length(environ: dict[str, Any]) -> None:
+def _give_length(environ: WSGIEnvironment) -> None:
     """Let Django read a body that comes without a length (chunked); it would take it for empty.
 
     One byte over the bound is enough for the parser to see that a body is too large. Nothing is
@@ -51,7 +47,7 @@ def _give_length(environ: dict[str, Any]) -> None:
         environ["CONTENT_LENGTH"] = str(settings.MAX_BODY_BYTES + 1)
 
 
-def _tame_content_type(environ: dict[str, Any]) -> None:
+def _tame_content_type(environ: WSGIEnvironment) -> None:
     """Leave Django no character set to decode by but UTF-8, and no parameter that it chokes on."""
     content_type = environ.get("CONTENT_TYPE", "")
     media_type = content_type.partition(";")[0]
@@ -63,7 +59,7 @@ def _tame_content_type(environ: dict[str, Any]) -> None:
         environ["CONTENT_TYPE"] = f"{media_type}; charset=unsupported"
 
 
-def application(environ: dict[str, Any], start_response: "StartResponse") -> Iterable[bytes]:
+def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
     """Django, behind what it does not forgive in a request; what fails here is a 500 in JSON."""
     environ = {name: value for name, value in environ.items() if name not in _PROCESS_VARIABLES}
     try:

@@ -2,6 +2,7 @@
 
 import random
 import tomllib
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ class Story:
     """One made-up ticket: its columns, and what agents did to it."""
 
     def __init__(
-        self, dice: random.Random, account: Any, agents: list[AbstractUser], now: datetime
+        self, dice: random.Random, account: Any, agents: Sequence[AbstractUser], now: datetime
     ) -> None:
         self.dice, self.account, self.now = dice, account, now
         # More of them are recent, so that every age has some.

@@ -22,13 +22,6 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     wait_seconds: float | None = None
 
-    def limit_statements(self, milliseconds: int) -> None:
-        """Bound every statement of this process from now on, unless the settings do already."""
-        options = self.settings_dict["OPTIONS"]  # the same for every thread's connection
-        if "statement_timeout_ms" not in options:
-            options["statement_timeout_ms"] = milliseconds
-            self.close()
-
     def get_connection_params(self) -> dict[str, Any]:
         params: dict[str, Any] = super().get_connection_params()
         statement_ms = params.pop("statement_timeout_ms", 0)

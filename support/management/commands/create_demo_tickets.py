@@ -2,12 +2,12 @@
 
 import random
 from argparse import ArgumentParser
+from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
-from django.contrib.auth.models import Group
+from django.contrib.auth.models import AbstractUser, Group
 from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 from django.utils import timezone
@@ -56,9 +56,9 @@ class Command(BaseCommand):
             self.create_desk()
         self.stdout.write(f"created {len(tickets)} tickets")
 
-    def create_accounts(self) -> list[Any]:
-        users: Any = get_user_model()._default_manager
-        plans = list(users.model._meta.get_field("plan").related_model.objects.all())
+    def create_accounts(self) -> Sequence[AbstractUser]:
+        users = get_user_model()._default_manager
+        plans = list(users.model._meta.get_field("plan").related_model._default_manager.all())
         accounts = []
         for first, last, domain in TEXTS["people"]:
             username = f"{first}.{last}".lower().replace(" ", "-")
@@ -68,7 +68,7 @@ class Command(BaseCommand):
                     "first_name": first,
                     "last_name": last,
                     "email": f"{username}@{domain}",
-                    "plan": self.dice.choice(plans),
+                    "plan_id": self.dice.choice(plans).pk,
                     "token_balance": self.dice.randrange(-2_000, 900_000),
                     "password": "!",
                 },
@@ -76,9 +76,9 @@ class Command(BaseCommand):
             accounts.append(account)
         return accounts
 
-    def create_agents(self) -> list[Any]:
+    def create_agents(self) -> Sequence[AbstractUser]:
         """Three colleagues who cannot log in, and whoever is staff already."""
-        users: Any = get_user_model()._default_manager
+        users = get_user_model()._default_manager
         group = Group.objects.filter(name="Agents").first()
         for first, last in TEXTS["agents"]:
             agent, created = users.get_or_create(

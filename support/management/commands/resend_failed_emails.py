@@ -15,6 +15,7 @@ from django.utils.timesince import timesince
 from tqdm import tqdm
 
 from ctxfy_support.metrics import counters
+from ctxfy_support.postgresql.limits import limit_statements
 from ctxfy_support.start import log_warnings
 from support.delivery import attempts
 from support.delivery.command_arguments import at_least_one, moment, seconds
@@ -224,8 +225,7 @@ class Command(BaseCommand):
         """Send what is due until SIGTERM or SIGINT; a database that is away is waited for."""
         heartbeat = Heartbeat()
         logger.info("Watching for mail that is due")
-        if connection.vendor == "postgresql":
-            connection.limit_statements(STATEMENT_LIMIT_MS)  # type: ignore[attr-defined]  # ours
+        limit_statements(STATEMENT_LIMIT_MS)
         counters.start()
         while not self.stop.is_made:
             try:
