@@ -35,7 +35,7 @@ def _may_give(request: HttpRequest, permissions: QuerySet[Permission]) -> bool:
 
 @admin.register(User)
 class AccountAdmin(UserAdmin[User], ModelAdmin):
-    """Whoever may change accounts sees roles and passwords; whoever may only look, does not."""
+    """Roles and passwords are shown to those who may change accounts, not to those who may look."""
 
     form = UserChangeForm
     add_form = UserCreationForm

@@ -38,7 +38,7 @@ class ExpirationDateField(serializers.DateTimeField):
 
 
 class NewAPIKeySerializer(serializers.Serializer[APIKey]):
-    """What a client may send; both optional, and null is as good as absent."""
+    """What a client may send; both are optional, and null means absent."""
 
     name = TextField(
         max_length=100,

@@ -1,4 +1,4 @@
-"""The rate limit of an account's plan: exact whoever counts at once, in one statement."""
+"""The rate limit of an account's plan: exact under concurrency, counted in one statement."""
 
 from dataclasses import dataclass
 

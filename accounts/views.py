@@ -43,7 +43,7 @@ class APIKeyViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[APIKey]):
         return Response(body, status.HTTP_201_CREATED)
 
     def destroy(self, request: Request, *args: object, **kwargs: object) -> Response:
-        """Revoke; once more is as good as once. Somebody else's key is an unknown one."""
+        """Revoke a key; doing it again is a 204 too, and anybody else's key is a 404."""
         key_id = parse_id(self.kwargs["pk"])
         key = key_id and self.get_queryset().filter(pk=key_id).first()
         if not key:

@@ -1,4 +1,4 @@
-"""Useless keys are limited by client address, so that a flood of them costs others nothing.
+"""Limits keys that do not work by client network, so that a flood of them costs others nothing.
 
 Counted in this process's memory: a guesser's flood must not become writes to the database. Keys
 that worked lately pass all the same, so customers behind the guesser's address stay connected.

@@ -1,4 +1,4 @@
-"""The back-office's site: Unfold's, for people who type anything into an address."""
+"""The back-office's site: Unfold's, with answers for addresses that make no sense."""
 
 from django.contrib.admin.apps import AdminConfig
 from django.core.paginator import InvalidPage

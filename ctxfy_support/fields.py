@@ -1,4 +1,4 @@
-"""Serializer fields that take JSON strings and nothing that merely looks like one."""
+"""Serializer fields that take JSON strings alone: no number, no boolean, no null."""
 
 import re
 from typing import Any

@@ -1,4 +1,4 @@
-"""/metrics, in Prometheus' text format, right however many processes there are.
+"""/metrics, in Prometheus' text format, summed over all processes.
 
 Processes count in memory and add what is new to one table, a second later at most and outside any
 request; what the database knows itself (tickets, the mail queue) is asked when a scraper asks.

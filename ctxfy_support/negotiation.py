@@ -1,4 +1,4 @@
-"""JSON is the only answer there is; 406 only for a client that rules it out."""
+"""Answers are always JSON; a client whose Accept rules it out gets a 406."""
 
 from collections.abc import Iterable
 

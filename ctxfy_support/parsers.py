@@ -1,4 +1,4 @@
-"""Strict JSON: one UTF-8 object, bounded before it is parsed, with nothing to interpret."""
+"""Strict JSON: one object in UTF-8, its size bounded before it is parsed."""
 
 import json
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""What load balancers and Prometheus ask: by address, without TLS, past every other rule."""
+"""Answers load balancers and Prometheus before any other rule: for any Host, without TLS."""
 
 from collections.abc import Callable
 
@@ -15,7 +15,7 @@ VIEWS: dict[str, Callable[[HttpRequest], HttpResponse]] = {
 
 
 class ProbeMiddleware:
-    """Answers them before anybody looks at the Host, which is whatever address they found."""
+    """Answers before the Host is checked: a load balancer uses whatever address it found."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response

@@ -1,4 +1,4 @@
-"""The headers that protect an answer wherever it lands, whoever in this service makes it."""
+"""The security headers of every answer: of endpoints, of Django itself, of the middlewares."""
 
 from collections.abc import Callable
 

@@ -96,7 +96,7 @@ def _channel(code: object, text: str) -> Failure:
 
 
 def classify(exc: BaseException) -> Failure:
-    """What an exception of a send means; never raises, and knows an answer for every exception."""
+    """What an exception of a send means, for every exception; never raises."""
     match exc:
         case DeadlineExceededError(phase=phase):
             return _transient(DEADLINE_CODE, DEADLINE_TEXTS[phase])

@@ -1,8 +1,9 @@
-"""A row that is also a mail to be sent: at least once, by one sender at a time, whoever dies.
+"""A row that is also a mail to be sent: at least once, by one sender at a time.
 
-A sender claims the row with one conditional statement, which leases it under a token of its own,
-sends outside any transaction, and marks the row only while that lease is alive. Every time that
-decides about a claim is the database's, so hosts need not agree on the hour.
+A sender 1. claims the row with one conditional statement, which leases it under a token of its own,
+2. sends outside any transaction, 3. marks the row, only while that lease is alive. If it dies, the
+lease ends and another sender claims the row. Every time that decides about a claim is the
+database's, so hosts need not agree on the hour.
 
 Whoever locks several rows keeps one order, so that no two wait for each other: tickets, then
 replies, then timeline entries, each table by primary key (in_lock_order). Nobody locks a row
@@ -86,7 +87,7 @@ class OutboxQuerySet(models.QuerySet[M]):
         return self.filter(email_status__in=[EmailStatus.PENDING, EmailStatus.FAILED])
 
     def due(self) -> Self:
-        """What a worker may take now: pending, its time come, in nobody's hands."""
+        """What a worker may take now: pending, its next attempt due, not leased."""
         return self.unleased().filter(email_status=EmailStatus.PENDING, next_attempt_at__lte=Now())
 
     def claim(self, extra: timedelta = timedelta(0)) -> M | None:
@@ -146,7 +147,7 @@ class OutboxQuerySet(models.QuerySet[M]):
         return not waiting.exists()
 
     def resendable(self) -> Self:
-        """What an agent may send again: not sent, and in nobody's hands."""
+        """What an agent may send again: not sent, and not leased."""
         return self.unleased().exclude(email_status=EmailStatus.SENT)
 
     def queue_again(self) -> list[M]:
@@ -212,7 +213,7 @@ class OutboxMessage(models.Model):
         abstract = True
 
     def is_in_first_attempt(self) -> bool:
-        """Whether a living sender holds the row that nobody has tried before."""
+        """Whether a sender is making the row's first attempt right now."""
         leased = self.leased_until is not None and self.leased_until > timezone.now()
         return leased and not self.attempt_log
 

@@ -1,4 +1,4 @@
-"""Writers take turns, and nobody but the file's owner reads along.
+"""SQLite's writers take turns, and the database file is readable by its owner alone.
 
 SQLite's own way of waiting lets some writers starve.
 
@@ -55,7 +55,7 @@ def keep_private(path: Path) -> None:
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
-    """Makes such cursors, and such a file."""
+    """Opens cursors that take turns, and files that their owner alone can read."""
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
         name = str(conn_params["database"])

@@ -1,4 +1,4 @@
-"""The questions that the queue answers first, and counts that stop in time.
+"""The queue's tabs, and counts that stop at a limit.
 
 A ticket's mail is its own, to support, and every answer to its customer.
 """

@@ -1,4 +1,9 @@
-"""From a leased row to its outcome: one attempt, then one statement that records it."""
+"""One attempt to send one row, and who makes it: a request, a worker, a probe.
+
+An attempt is three steps: 1. compose the mail of a row that is leased, 2. send it under the
+deadline, 3. record the outcome while the lease is still ours. A process that dies in one of them
+leaves a leased row, which comes back when its lease ends.
+"""
 
 import logging
 import threading
@@ -131,7 +136,7 @@ def attempt_next(
 
 
 def sends_inline() -> bool:
-    """Whether a request should send its own mail: so it is set, and there is hope."""
+    """Whether a request sends its own mail: SUPPORT_EMAIL_DELIVERY says so, and the channel is up."""
     return _is_inline() and not breaker.is_down()
 
 

@@ -1,4 +1,4 @@
-"""Is there any use in sending now? What all processes know about the way the mail goes.
+"""Stops sending while it is useless, in all processes at once, through the channel's row.
 
 A channel that refuses us, or that cannot be reached three times running, is down: every row waits,
 and one attempt in thirty seconds, whoever makes it, finds out whether it is back.

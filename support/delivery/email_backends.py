@@ -75,7 +75,7 @@ class SocketWatch:
                 handle.close()
 
     def release(self) -> None:
-        """Let go of the handles; the sockets themselves live on."""
+        """Close the second handles; the sockets themselves stay open."""
         with self._lock:
             for handle in self._handles:
                 handle.close()

@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT as a wish that is looked at between two mails."""
+"""Notes SIGTERM and SIGINT, so that a command can stop between two mails."""
 
 import queue
 import signal
