@@ -1,57 +1,61 @@
-# Two commands matter: `make run` and `make test`. Everything is installed into .venv.
+# Two commands matter: `make run` and `make test`. Everything is installed into .venv, or for an
+# interpreter that is named, `make test PYTHON=python3.13`, into a folder of its own: .venv-3.13.
 
 PYTHON ?= python3
 PORT ?= 8000
-INSTALL = .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes
-COMPILE = .venv/bin/uv pip compile --universal --python-version 3.11 --generate-hashes \
+VERSION = import sys; print("-%d.%d" % sys.version_info[:2])
+VENV := .venv$(if $(filter-out python3,$(PYTHON)),$(or \
+	$(shell $(PYTHON) -c '$(VERSION)'),$(error $(PYTHON) cannot be run)))
+INSTALL = $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes
+COMPILE = $(VENV)/bin/uv pip compile --universal --python-version 3.11 --generate-hashes \
 	--no-header --quiet --no-emit-index-url $(if $(UPGRADE),--upgrade)
 
 .PHONY: run test lint chaos bench lock clean
-# Two installations into one .venv at once would damage it.
+# Two installations into one folder at once would damage it.
 .NOTPARALLEL:
 
 # Serve on this machine, with a demonstration account: make run PORT=8001
-run: .venv/.installed
-	@exec env DEBUG=true .venv/bin/python manage.py serve_demo --port $(PORT)
+run: $(VENV)/.installed
+	@exec env DEBUG=true $(VENV)/bin/python manage.py serve_demo --port $(PORT)
 
 # Lint, types, every test on SQLite, every test on PostgreSQL.
-test: .venv/.installed-dev
-	@exec .venv/bin/python -m ctxfy_support.tests.run
+test: $(VENV)/.installed-dev
+	@exec $(VENV)/bin/python -m ctxfy_support.tests.run
 
-lint: .venv/.installed-dev
-	@exec .venv/bin/python -m ctxfy_support.tests.run lint
+lint: $(VENV)/.installed-dev
+	@exec $(VENV)/bin/python -m ctxfy_support.tests.run lint
 
 # The bars that take minutes: kill -9, stopped senders, strange mails; hostile bodies, restarts.
-chaos: .venv/.installed-dev
-	.venv/bin/python -m support.tests.chaos
-	.venv/bin/python -m ctxfy_support.tests.chaos
+chaos: $(VENV)/.installed-dev
+	$(VENV)/bin/python -m support.tests.chaos
+	$(VENV)/bin/python -m ctxfy_support.tests.chaos
 
 # What requests and pages cost, as ratios within one run.
-bench: .venv/.installed-dev
-	.venv/bin/python -m ctxfy_support.tests.bench
-	.venv/bin/python -m support.tests.back_office.bench
+bench: $(VENV)/.installed-dev
+	$(VENV)/bin/python -m ctxfy_support.tests.bench
+	$(VENV)/bin/python -m support.tests.back_office.bench
 
 # Write the locked files; make lock UPGRADE=1 takes the newest versions.
-lock: .venv/.installed-dev
+lock: $(VENV)/.installed-dev
 	$(COMPILE) requirements.in --output-file requirements.txt
 	$(COMPILE) requirements-dev.in --output-file requirements-dev.txt
 
 clean:
-	rm -rf .venv staticfiles .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-* staticfiles .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Stamps: each is as old as what it stands for.
 
-.venv/.created:
+$(VENV)/.created:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 		echo "Python 3.11 or newer is needed; name one: make PYTHON=python3.11" >&2; exit 1; }
-	$(PYTHON) -m venv .venv
+	$(PYTHON) -m venv $(VENV)
 	@touch $@
 
-.venv/.installed: requirements.txt .venv/.created
+$(VENV)/.installed: requirements.txt $(VENV)/.created
 	$(INSTALL) -r requirements.txt
 	@touch $@
 
-.venv/.installed-dev: requirements-dev.txt .venv/.created
+$(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.created
 	$(INSTALL) -r requirements-dev.txt
 	@touch $@

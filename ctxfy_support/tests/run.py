@@ -26,8 +26,8 @@ CHECKS = {
     "mypy": ["-m", "mypy", "."],
     "makemigrations": ["manage.py", "makemigrations", "--check", "--dry-run"],
 }
-# Processes for each database. Their tests wait for others as much as they compute, and the two
-# databases end at about the same time: more processes than this gained nothing on two cores.
+# Processes for each of the two databases: twice the cores together, since tests also wait, for the
+# services, browsers and mail servers that they start.
 WORKERS = max(2, os.cpu_count() or 1)
 
 
