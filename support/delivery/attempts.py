@@ -136,7 +136,7 @@ def attempt_next(
 
 
 def sends_inline() -> bool:
-    """Whether a request sends its own mail: SUPPORT_EMAIL_DELIVERY says so, and the channel is up."""
+    """Whether a request sends its own mail: delivery is `inline`, and the channel is up."""
     return _is_inline() and not breaker.is_down()
 
 
