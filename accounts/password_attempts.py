@@ -25,10 +25,8 @@ from ctxfy_support.client_address import get_client_network
 
 LIMIT = 20
 WINDOW_SECONDS = 15 * 60
+# In each process, which leaves the other half of its four threads to everybody else.
 MOST_HASHES = 2
-# Whoever waits keeps one of the process's few threads from everybody else.
-MOST_WAITING = 2
-WAIT_SECONDS = 1.0
 # A bound on memory: the oldest entries go first.
 NETWORKS_KEPT = 10_000
 PASSWORD_PAGES = {"admin:login", "admin:password_change"}
@@ -86,27 +84,23 @@ class AttemptLimit:
 
 
 class Hashing:
-    """Places for those who hash a password in this process, and for the few who wait for one."""
+    """Places for those who hash a password in this process.
+
+    Nobody waits for one: that would keep a thread, and 40 clients would keep them all.
+    """
 
     def __init__(self) -> None:
         self._places = threading.BoundedSemaphore(MOST_HASHES)
-        self._in_the_door = threading.BoundedSemaphore(MOST_HASHES + MOST_WAITING)
 
     @contextmanager
     def take_place(self) -> Iterator[bool]:
-        """Whether there is a place, in at most WAIT_SECONDS; it is kept for the block."""
-        if not self._in_the_door.acquire(blocking=False):
-            yield False
-            return
+        """Whether there is a place; it is kept for the block."""
+        has_place = self._places.acquire(blocking=False)
         try:
-            has_place = self._places.acquire(timeout=WAIT_SECONDS)
-            try:
-                yield has_place
-            finally:
-                if has_place:
-                    self._places.release()
+            yield has_place
         finally:
-            self._in_the_door.release()
+            if has_place:
+                self._places.release()
 
 
 attempt_limit = AttemptLimit()
