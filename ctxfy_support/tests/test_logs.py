@@ -54,7 +54,8 @@ def test_carries_the_request_id_on_every_line(service):
 def test_is_bounded_whatever_a_client_sends(service, debug, character):
     running = service(DEBUG=debug)
     started = len(running.output)
-    long = character * (60_000 // len(character))
+    # About as long as the web server lets a head be.
+    long = character * (30_000 // len(character))
     for path, name, value in [
         (f"/v1/{long}", "Accept", "*/*"),
         (f"/admin/{long}", "Accept", "*/*"),
