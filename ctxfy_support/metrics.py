@@ -127,7 +127,7 @@ class MetricsMiddleware:
         seconds = time.perf_counter() - started
         # The route, not the path: a scanner's paths would become series without end.
         match = request.resolver_match
-        route = getattr(request, "route", match.route if match else "unknown")
+        route = match.route if match else "unknown"
         bucket = next((bound for bound in BUCKETS if seconds <= bound), "+Inf")
         method = request.method if request.method in METHODS else "other"
         answer = labels(method=method, route=route, status=response.status_code)

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponse
+from django.urls import ResolverMatch
 
 from ctxfy_support.health import health, live
 from ctxfy_support.metrics import metrics
@@ -22,6 +23,6 @@ class ProbeMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         if view := VIEWS.get(request.path):
-            request.route = request.path  # type: ignore[attr-defined]  # for the metrics
+            request.resolver_match = ResolverMatch(view, (), {}, route=request.path)
             return view(request)
         return self.get_response(request)

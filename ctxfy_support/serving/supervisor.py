@@ -1,7 +1,8 @@
 """Starts the web server's processes, replaces one that dies, and ends them all on SIGTERM.
 
 Signals are blocked and waited for, never handled: none can be lost between two instructions or in
-a child that still imports the application.
+a child that still imports the application. uvicorn's own supervisor leaves its children behind when
+it is killed, and waits for ever for one that does not end.
 """
 
 import contextlib

@@ -1,161 +1,218 @@
-"""The threads that run the WSGI application, one request each at a time.
+"""The WSGI application as uvicorn calls it: the event loop waits for bodies, threads run Django.
 
-Each keeps its own connection to the database. What they have to say goes to the event loop.
+Where a header says who is asking (settings.PATHS_THAT_READ_BODIES_LATE) a thread begins at once
+and asks for the body when it wants it; everywhere else it begins once the body is here. Each
+thread keeps its own connection to the database.
+
+asgiref and uvicorn's own bridge read every body first; a2wsgi's threads wait for ever for bodies
+and for clients that take nothing, and its queue has no end.
 """
 
 import asyncio
+import contextlib
 import io
 import logging
 import threading
-import time
-from collections.abc import Callable, Iterable
-from queue import SimpleQueue
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Coroutine, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, TypeAlias
 
-from ctxfy_support.serving.answer import Headers, has_body, make_chunk, make_head
-from ctxfy_support.serving.connection import SEND_SECONDS, Connection
-from ctxfy_support.serving.http_request import HTTPRequest, LateBody, make_environ
+from asgiref.typing import ASGIReceiveCallable, ASGISendCallable, HTTPScope
+from django.conf import settings
+
+from ctxfy_support.serving.body import BodyNotWholeError, Incoming, LateBody, Patience
+from ctxfy_support.serving.environ import make_environ
+from ctxfy_support.serving.refusal import Headers, RefusedError, make_refusal
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import WSGIApplication
+    from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
 
 logger = logging.getLogger(__name__)
 
+# Of what is answered only once it is whole; more than any form of the back-office has.
+MAX_EARLY_BODY_BYTES = 2_621_440
+MAX_EARLY_BYTES = 64 * 1024 * 1024
+MAX_WAITING = 1_000
 PART_BYTES = 64 * 1024
 
+Answer: TypeAlias = tuple[int, Headers, bytes]
+_Write: TypeAlias = Callable[[bytes], None]
 
-class Answering:
-    """One request's way through the application."""
 
-    def __init__(self, threads: "Threads", connection: Connection, request: HTTPRequest) -> None:
-        self._threads, self._connection, self._request = threads, connection, request
-        self._loop = threads.loop
-        self._status = ""
-        self._headers: Headers = []
+class Threads:
+    """So many threads, the queue before them, and the bodies that are still on their way."""
 
-    def run(self) -> None:
-        """Answer; whatever goes wrong after the head has been sent breaks the connection off."""
+    def __init__(self, application: "WSGIApplication", count: int) -> None:
+        self._application, self._count = application, count
+        self._loop = asyncio.get_running_loop()
+        self._pool = ThreadPoolExecutor(count, "request")
+        # However many keys somebody has, half of the threads never wait for a slow body.
+        self._body_turns = threading.BoundedSemaphore(max(1, count // 2))
+        self._in_hand = 0
+        self._early_bytes = 0
+        self.patience = Patience()
+
+    async def __call__(
+        self, scope: HTTPScope, receive: ASGIReceiveCallable, send: ASGISendCallable
+    ) -> None:
+        deadline = float((scope.get("state") or {})["deadline"])
+        incoming = Incoming(receive, deadline, self.patience)
         try:
-            result = self._threads.application(self._make_environ(), self._start_response)
+            environ = make_environ(scope)
+            environ["wsgi.input"] = await self._make_input(environ, incoming)
+            await self._answer(environ, incoming, send)
+        except RefusedError as refusal:
+            await _send(send, refusal.status, *make_refusal(refusal.status))
+        except BodyNotWholeError:
+            pass  # The client has gone.
+        finally:
+            self._early_bytes -= incoming.early_bytes
+
+    def stop(self) -> None:
+        """Return once the threads have finished what they have."""
+        self._pool.shutdown()
+
+    async def _make_input(
+        self, environ: "WSGIEnvironment", incoming: Incoming
+    ) -> io.BytesIO | io.BufferedReader:
+        is_chunked = "HTTP_TRANSFER_ENCODING" in environ
+        if not is_chunked and environ.get("CONTENT_LENGTH", "0") == "0":
+            incoming.is_whole = True
+            return io.BytesIO()
+        if environ["PATH_INFO"].startswith(settings.PATHS_THAT_READ_BODIES_LATE):
+            first = b""
+            if (
+                "HTTP_EXPECT" not in environ
+            ):  # Who asks whether to send is told once Django wants it.
+                with contextlib.suppress(TimeoutError):
+                    first = await incoming.take(0)
+            late = LateBody(incoming, first, self._body_turns, self._loop)
+            return io.BufferedReader(late, PART_BYTES)
+        body = await self._collect(incoming)
+        if is_chunked:
+            del environ["HTTP_TRANSFER_ENCODING"]
+            environ["CONTENT_LENGTH"] = str(len(body))
+        return io.BytesIO(body)
+
+    async def _collect(self, incoming: Incoming) -> bytes:
+        body = bytearray()
+        while not incoming.is_whole:
             try:
-                self._send(result)
+                part = await incoming.take(incoming.deadline)
+            except TimeoutError:
+                raise RefusedError(408) from None
+            body += part
+            incoming.early_bytes += len(part)
+            self._early_bytes += len(part)
+            if len(body) > MAX_EARLY_BODY_BYTES:
+                raise RefusedError(413)
+            if self._early_bytes > MAX_EARLY_BYTES:
+                raise RefusedError(503)
+        return bytes(body)
+
+    async def _answer(
+        self, environ: "WSGIEnvironment", incoming: Incoming, send: ASGISendCallable
+    ) -> None:
+        if self._in_hand >= MAX_WAITING + self._count:
+            raise RefusedError(503)
+        whole: asyncio.Future[Answer | None] = self._loop.create_future()
+        self._in_hand += 1
+        try:
+            self._pool.submit(self._run, environ, incoming, send, whole)
+            answer = await whole
+        finally:
+            self._in_hand -= 1
+        if answer:
+            await _send(send, *answer)
+
+    # --- In a thread -----------------------------------------------------------------------------
+
+    def _run(
+        self,
+        environ: "WSGIEnvironment",
+        incoming: Incoming,
+        send: ASGISendCallable,
+        whole: "asyncio.Future[Answer | None]",
+    ) -> None:
+        head: list[tuple[int, Headers]] = []
+
+        def start_response(status: str, headers: Headers, exc_info: object = None) -> _Write:
+            head[:] = [(int(status[:3]), [*headers])]
+            return _write
+
+        try:
+            result = self._application(environ, start_response)
+            try:
+                [(status, headers)] = head
+                if not incoming.is_whole:
+                    headers.append(("Connection", "close"))
+                answer = self._pass_on(environ, send, status, headers, result)
+                self._loop.call_soon_threadsafe(_settle, whole, answer)
             finally:
                 # What Django has left to do here comes after the answer is on its way.
                 if close := getattr(result, "close", None):
                     close()
-        except Exception:
-            logger.exception("A request could not be answered")
-            self._loop.call_soon_threadsafe(self._connection.abort)
+        except Exception as exc:
+            self._loop.call_soon_threadsafe(_settle, whole, exc)
 
-    def _make_environ(self) -> dict[str, Any]:
-        request = self._request
-        environ = make_environ(request, self._connection.client, self._threads.server)
-        if request.is_whole:
-            if environ.pop("HTTP_TRANSFER_ENCODING", None):
-                environ["CONTENT_LENGTH"] = str(len(request.body))
-            environ["wsgi.input"] = io.BytesIO(request.body)
-        else:
-            body = LateBody(request, self._threads.body_turns, self._want_body)
-            environ["wsgi.input"] = io.BufferedReader(body, PART_BYTES)
-        return environ
-
-    def _want_body(self) -> None:
-        self._loop.call_soon_threadsafe(self._connection.want_body, self._request)
-
-    def _start_response(self, status: str, headers: Headers, exc_info: Any = None) -> Any:
-        self._status, self._headers = status, headers
-
-        def write(data: bytes) -> None:
-            raise NotImplementedError("Return the body; the old write() is not offered")
-
-        return write
-
-    def _send(self, result: Iterable[bytes]) -> None:
-        is_stream = getattr(result, "streaming", False)
-        has_length = any(name.lower() == "content-length" for name, _ in self._headers)
-        if is_stream and has_body(self._request.method, self._status):
-            self._send_parts(result, has_length=has_length)
-            return
-        body = b"" if is_stream else b"".join(result)
-        if not has_length and not is_stream and self._status[:3] not in {"204", "304"}:
-            self._headers.append(("Content-Length", str(len(body))))
-        closes = self._closes()
-        head = make_head(self._status, self._headers, closes=closes)
-        if has_body(self._request.method, self._status):
-            head += body
-        self._loop.call_soon_threadsafe(self._end, head, closes)
-
-    def _send_parts(self, result: Iterable[bytes], *, has_length: bool) -> None:
-        """Send a body while it is made, no faster than the client takes it."""
-        is_chunked = not has_length and self._request.version == "1.1"
-        closes = self._closes() or not (has_length or is_chunked)
-        headers = (
-            [*self._headers, ("Transfer-Encoding", "chunked")] if is_chunked else self._headers
-        )
-        waiting = make_head(self._status, headers, closes=closes)
-        for part in result:
-            if part:
-                waiting += make_chunk(part) if is_chunked else part
-            # Without a length somebody watches it come; a file goes out in larger parts.
-            if is_chunked or len(waiting) >= PART_BYTES:
-                self._write(waiting)
-                waiting = b""
-        if is_chunked:
-            waiting += make_chunk(b"")
-        self._loop.call_soon_threadsafe(self._end, waiting, closes)
-
-    def _write(self, data: bytes) -> None:
-        written = asyncio.run_coroutine_threadsafe(
-            self._connection.write_and_drain(data), self._loop
-        )
-        written.result(SEND_SECONDS)
-
-    def _closes(self) -> bool:
-        request = self._request
-        return self._threads.is_stopping or not (request.keeps_alive and request.is_whole)
-
-    def _end(self, data: bytes, closes: bool) -> None:
-        self._connection.write(data)
-        self._connection.end_answer(closes=closes)
-
-
-class Threads:
-    """So many threads and the queue before them."""
-
-    def __init__(
+    def _pass_on(
         self,
-        application: "WSGIApplication",
-        *,
-        count: int,
-        server: tuple[str, str],
-        loop: asyncio.AbstractEventLoop,
-    ) -> None:
-        self.application, self.server, self.loop = application, server, loop
-        self.is_stopping = False
-        # However many keys somebody has, half of the threads never wait for a slow body.
-        self.body_turns = threading.BoundedSemaphore(max(1, count // 2))
-        self._queue: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
-        self._threads = [
-            threading.Thread(target=self._work, name=f"request-{number}", daemon=True)
-            for number in range(count)
-        ]
-        for thread in self._threads:
-            thread.start()
+        environ: "WSGIEnvironment",
+        send: ASGISendCallable,
+        status: int,
+        headers: Headers,
+        result: Iterable[bytes],
+    ) -> Answer | None:
+        """Return the whole answer, or send one that is still being made, and return None.
 
-    def __len__(self) -> int:
-        """How many requests wait for a thread."""
-        return self._queue.qsize()
+        As fast as the client takes it: who takes none is hung up on (connection.py).
+        """
+        has_length = any(name.lower() == "content-length" for name, _ in headers)
+        # HTTP/1.0 knows no chunks.
+        is_chunked = not has_length and environ["SERVER_PROTOCOL"] != "HTTP/1.0"
+        if not getattr(result, "streaming", False) or not (has_length or is_chunked):
+            body = b"".join(result)
+            if not has_length and status not in {204, 304}:
+                headers.append(("Content-Length", str(len(body))))
+            return status, headers, body
+        self._wait_for(_send(send, status, headers, b"", more_body=True))
+        waiting = b""
+        for part in result if environ["REQUEST_METHOD"] != "HEAD" else ():
+            waiting += part
+            # Without a length somebody watches it come; a file goes out in larger parts.
+            if waiting and (is_chunked or len(waiting) >= PART_BYTES):
+                self._wait_for(_send_part(send, waiting, more_body=True))
+                waiting = b""
+        self._wait_for(_send_part(send, waiting, more_body=False))
+        return None
 
-    def answer(self, connection: Connection, request: HTTPRequest) -> None:
-        self._queue.put(Answering(self, connection, request).run)
+    def _wait_for(self, sending: Coroutine[object, object, None]) -> None:
+        asyncio.run_coroutine_threadsafe(sending, self._loop).result()
 
-    def stop(self, until: float) -> None:
-        """Let them finish what they have, until this time by time.monotonic()."""
-        for _ in self._threads:
-            self._queue.put(None)
-        for thread in self._threads:
-            thread.join(max(0.0, until - time.monotonic()))
 
-    def _work(self) -> None:
-        while (task := self._queue.get()) is not None:
-            task()
+def _write(data: bytes) -> None:
+    raise NotImplementedError("Return the body; WSGI's old write() is not offered")
+
+
+def _settle(future: "asyncio.Future[Answer | None]", answer: Answer | Exception | None) -> None:
+    if future.done():
+        if isinstance(answer, Exception):
+            logger.error("A request failed once it was answered", exc_info=answer)
+    elif isinstance(answer, Exception):
+        future.set_exception(answer)
+    else:
+        future.set_result(answer)
+
+
+async def _send(
+    send: ASGISendCallable, status: int, headers: Headers, body: bytes, *, more_body: bool = False
+) -> None:
+    encoded = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+    await send(
+        {"type": "http.response.start", "status": status, "headers": encoded, "trailers": False}
+    )
+    await _send_part(send, body, more_body=more_body)
+
+
+async def _send_part(send: ASGISendCallable, part: bytes, *, more_body: bool) -> None:
+    await send({"type": "http.response.body", "body": part, "more_body": more_body})

@@ -1,36 +1,34 @@
-"""One process of the web server: it accepts connections, keeps their time, and stops in order."""
+"""One process of the web server: uvicorn on the socket that all share, and how it stops."""
 
 import asyncio
 import contextlib
-import logging
 import resource
+import select
 import signal
 import socket
-import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from django.conf import settings
+import uvicorn
 
 from ctxfy_support.serving.connection import Connection
-from ctxfy_support.serving.http_request import HTTPRequest
 from ctxfy_support.serving.threads import Threads
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
-logger = logging.getLogger(__name__)
-
 # Descriptors that connections must leave: the database, mail, log, files.
 RESERVED_DESCRIPTORS = 200
 MAX_CONNECTIONS = 10_000
-MAX_EARLY_BYTES = 64 * 1024 * 1024
-MAX_WAITING = 1_000
-
-# A stop, in seconds after the signal; the last of them is within the ten of the contract.
-IDLE_GRACE_SECONDS = 0.5
+BACKLOG = 4096
+# More, and the first process to wake would take everybody.
+ACCEPTED_AT_ONCE = 1
+ACCEPT_GRACE_SECONDS = 0.5
+KEEP_ALIVE_SECONDS = 75  # More than a proxy's own (nginx: 60), so that the proxy hangs up first.
+# After a signal; with what else a stop takes it is within the ten of the contract.
+STOP_SECONDS = 8
 REQUEST_GRACE_SECONDS = 5.0
-STOP_SECONDS = 8.5
 
 
 @dataclass(frozen=True)
@@ -42,98 +40,64 @@ class Options:
     request_seconds: float
 
 
-class WebProcess:
-    """Connections, the loop they live in, and the threads that answer."""
+class Config(uvicorn.Config):
+    """uvicorn's, and what all connections of a process share."""
 
-    def __init__(
-        self, listener: socket.socket, application: "WSGIApplication", options: Options
-    ) -> None:
-        self.loop = asyncio.get_running_loop()
-        self.request_seconds = options.request_seconds
-        self.connections: set[Connection] = set()
+    def __init__(self, application: Threads, request_seconds: float) -> None:
+        super().__init__(
+            application,
+            http=Connection,
+            ws="none",
+            interface="asgi3",
+            lifespan="off",
+            log_config=None,
+            log_level="error",
+            access_log=False,
+            workers=1,
+            proxy_headers=False,  # TRUSTED_PROXIES says whom to believe (transport_security.py).
+            server_header=False,
+            backlog=ACCEPTED_AT_ONCE,
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
+            timeout_graceful_shutdown=STOP_SECONDS,
+        )
+        self.request_seconds = request_seconds
+        self.max_connections = _raise_descriptor_limit()
         # Those that hold no request, the longest waiting first.
         self.idle: dict[Connection, None] = {}
-        self.early_bytes = 0
-        self.max_early_bytes = MAX_EARLY_BYTES
-        self._listener = listener
-        self._max_connections = _raise_descriptor_limit()
-        self._adopting: set[asyncio.Task[object]] = set()
-        self._threads = Threads(
-            application, count=options.threads, server=_name(listener), loop=self.loop
-        )
+        self.is_stopping = False
 
-    async def serve(self, stop: asyncio.Event) -> None:
-        """Answer until `stop` is set, then finish what is in hand."""
-        self.loop.add_reader(self._listener, self._accept)
-        while not stop.is_set():
-            self._sweep()
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), 0.5)
-        await self._finish()
 
-    def is_read_late(self, path: str) -> bool:
-        return path.startswith(settings.PATHS_THAT_READ_BODIES_LATE)
+class Server(uvicorn.Server):
+    """Stops without losing what has reached it."""
 
-    def hand_over(self, connection: Connection, request: HTTPRequest) -> None:
-        """Give the request to the threads, or refuse it where too many wait already."""
-        if len(self._threads) < MAX_WAITING:
-            self._threads.answer(connection, request)
-        else:
-            connection.turn_away()
+    config: Config
 
-    def _accept(self) -> None:
-        """Take one connection: the next is whoever's process is free first."""
-        try:
-            client, _ = self._listener.accept()
-        except (BlockingIOError, ConnectionAbortedError):
-            return
-        except OSError:
-            logger.exception("A connection could not be accepted")
-            self._make_room()
-            return
-        client.setblocking(False)
-        if len(self.connections) >= self._max_connections:
-            self._make_room()
-        task: asyncio.Task[object] = self.loop.create_task(
-            self.loop.connect_accepted_socket(lambda: Connection(self), client)
-        )
-        self._adopting.add(task)
-        task.add_done_callback(self._adopting.discard)
+    def __init__(self, config: Config, threads: Threads) -> None:
+        super().__init__(config)
+        self._threads = threads
 
-    def _make_room(self) -> None:
-        """Hang up on whoever has been idle longest, or take nobody in for a moment."""
-        if self.idle:
-            next(iter(self.idle)).abort()
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave them to run(): uvicorn would end by raising them again."""
+        yield
 
-    def _sweep(self) -> None:
-        now = time.monotonic()
-        for connection in list(self.connections):
-            if connection.deadline is not None and connection.deadline < now:
-                connection.expire()
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        # asyncio has set the kernel's queue to what it accepts at once.
+        for listener in sockets or ():
+            listener.listen(BACKLOG)
 
-    async def _finish(self) -> None:
-        """Accept what has been waiting, answer it, and see everybody off."""
-        started = time.monotonic()
-        self._threads.is_stopping = True
-        self.loop.remove_reader(self._listener)
-        self._accept_all()
-        self._listener.close()
-        while (self.connections or self._adopting) and time.monotonic() < started + STOP_SECONDS:
-            for connection in list(self.connections):
-                connection.hurry(started + IDLE_GRACE_SECONDS, started + REQUEST_GRACE_SECONDS)
-            self._sweep()
-            await asyncio.sleep(0.05)
-        if self.connections:
-            logger.warning("Stopped with %s connections still open", len(self.connections))
-        self._threads.stop(started + STOP_SECONDS)
-
-    def _accept_all(self) -> None:
-        """A connection that the kernel has accepted is in flight: its client has sent already."""
-        for _ in range(MAX_CONNECTIONS):
-            before = len(self._adopting)
-            self._accept()
-            if len(self._adopting) == before:
-                return
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self.config.is_stopping = True
+        loop = asyncio.get_running_loop()
+        self._threads.patience.end(loop.time() + REQUEST_GRACE_SECONDS)
+        # A connection that the kernel has accepted is in flight.
+        until = loop.time() + ACCEPT_GRACE_SECONDS
+        while select.select(sockets or (), (), (), 0)[0] and loop.time() < until:
+            await asyncio.sleep(0)
+        await super().shutdown(sockets)
+        # What Django does after an answer; the supervisor does not wait for ever.
+        await loop.run_in_executor(None, self._threads.stop)
 
 
 async def run(
@@ -141,22 +105,18 @@ async def run(
 ) -> None:
     """Serve until SIGTERM, SIGINT, or the end of the parent (its end of a pipe closes)."""
     loop = asyncio.get_running_loop()
-    stop = asyncio.Event()
+    threads = Threads(application, options.threads)
+    server = Server(Config(threads, options.request_seconds), threads)
 
-    def stop_now() -> None:
+    def stop() -> None:
         loop.remove_reader(parent)
-        stop.set()
+        server.should_exit = True
 
-    loop.add_reader(parent, stop_now)
+    loop.add_reader(parent, stop)
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+        loop.add_signal_handler(number, stop)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
-    await WebProcess(listener, application, options).serve(stop)
-
-
-def _name(listener: socket.socket) -> tuple[str, str]:
-    host, port = listener.getsockname()[:2]
-    return str(host), str(port)
+    await server.serve(sockets=[listener])
 
 
 def _raise_descriptor_limit() -> int:

@@ -81,6 +81,10 @@ def receive(client):
         return b"".join(iter(lambda: client.recv(65_536), b""))
 
 
+def find_statuses(answers):
+    return [answer[:3] for answer in answers.split(b"HTTP/1.1 ")[1:]]
+
+
 def make_head(key, *headers):
     lines = [f"POST {PATH} HTTP/1.1", "Host: 127.0.0.1", "Content-Type: application/json"]
     if key:
@@ -122,6 +126,11 @@ class TestUnfinishedRequests:
             status, _, _ = parse_answer(receive(connect(service, first)))
             assert status == 408
 
+    def test_are_given_up_in_time_behind_others(self, service):
+        first = b"GET /health/live HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+        answers = receive(connect(service, first * 3 + b"GET / HT"))
+        assert find_statuses(answers) == [b"200"] * 3 + [b"408"]
+
     def test_make_room_for_new_connections(self, start):
         service = start(descriptors=400)
         with Attack(service, "idle connections", 500):
@@ -151,8 +160,12 @@ class TestHTTP:
         first = "GET /health/live HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
         second = "GET /v1/nothing HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
         answers = service.send_raw((first * 3 + second).encode())
-        heads = [part[:3] for part in answers.split(b"HTTP/1.1 ")[1:]]
-        assert heads == [b"200"] * 3 + [b"404"]
+        assert find_statuses(answers) == [b"200"] * 3 + [b"404"]
+
+    def test_answers_what_came_before_what_it_refuses(self, service):
+        first = b"GET /health/live HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+        answers = service.send_raw(first * 2 + b"GET / HTTP/1.1 x\r\n\r\n")
+        assert find_statuses(answers) == [b"200", b"200", b"400"]
 
     def test_answers_a_head_without_a_body(self, service):
         client = http.client.HTTPConnection(HOST, service.port, timeout=30)

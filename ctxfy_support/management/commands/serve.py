@@ -11,15 +11,15 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from ctxfy_support.serving.supervisor import Supervisor
-from ctxfy_support.serving.web_process import Options, run
+from ctxfy_support.serving.web_process import BACKLOG, Options, run
 
 logger = logging.getLogger(__name__)
-
-BACKLOG = 4096
 
 
 class Command(BaseCommand):
     help = "Serves the API and the back-office until SIGTERM, which lets it finish what it has."
+    # Each process logs the warnings that matter here, as a line like the others; see start.py.
+    requires_system_checks = ()
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--host", default="127.0.0.1")
@@ -71,4 +71,6 @@ class Command(BaseCommand):
         except OSError as exc:
             raise CommandError(f"Cannot serve on {host}:{port}: {exc.strerror}") from None
         listener.setblocking(False)
+        # Connections inherit it: head and body go out in two writes, and neither waits for an ACK.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return listener
