@@ -3,6 +3,7 @@
 import contextlib
 import http.client
 import os
+import re
 import signal
 import socket
 import sqlite3
@@ -82,7 +83,7 @@ def receive(client):
 
 
 def find_statuses(answers):
-    return [answer[:3] for answer in answers.split(b"HTTP/1.1 ")[1:]]
+    return re.findall(rb"HTTP/1\.1 (\d{3})", answers)
 
 
 def make_head(key, *headers):
