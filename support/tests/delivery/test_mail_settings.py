@@ -37,7 +37,7 @@ def malformed(request, settings, use_mail):
         ("sendgrid", "SENDGRID_API_URL", "http://a..b/v3/"),
     ],
     indirect=True,
-    ids=str,
+    ids=["password", "user", "empty label", "long label", "key", "address"],
 )
 def test_make_every_mail_wait(post, malformed):
     assert [post().json()["status"] for _ in range(2)] == ["pending", "pending"]
