@@ -26,7 +26,7 @@ LOOKS_LIKE_A_KEY = f"{PREFIX}[0-9A-Za-z]{{12,}}"
 
 def _check_characters(body: str) -> str:
     """CRC-32 in six base-62 digits, most significant first."""
-    number, digits = zlib.crc32(body.encode("ascii")), ""
+    number, digits = zlib.crc32(body.encode()), ""
     for _ in range(_CHECK_CHARACTERS):
         number, digit = divmod(number, 62)
         digits = _BASE62[digit] + digits

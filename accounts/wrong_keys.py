@@ -15,6 +15,8 @@ WINDOW_SECONDS = 60.0
 # Bounds on memory: the oldest entries go first.
 ADDRESSES_KEPT = 10_000
 KEYS_KEPT = 10_000
+# Of an address that has sent none: when its minute ends, how many it has sent.
+_NONE_YET = (0.0, 0)
 
 
 class WrongKeyLimit:
@@ -28,7 +30,7 @@ class WrongKeyLimit:
     def seconds_to_wait(self, address: str, key: str) -> int:
         """Zero while the address may try this key; else the seconds until it may."""
         with self._lock:
-            ends, count = self._counts.get(address, (0.0, 0))
+            ends, count = self._counts.get(address, _NONE_YET)
             wait = ends - time.monotonic()
             if count < LIMIT or wait <= 0 or api_keys.digest(key) in self._worked:
                 return 0
@@ -39,7 +41,7 @@ class WrongKeyLimit:
         now = time.monotonic()
         with self._lock:
             self._worked.pop(api_keys.digest(key), None)
-            ends, count = self._counts.pop(address, (0.0, 0))
+            ends, count = self._counts.pop(address, _NONE_YET)
             if ends <= now:
                 ends, count = now + WINDOW_SECONDS, 0
             self._counts[address] = (ends, count + 1)

@@ -208,7 +208,7 @@ def _classify_http(exc: AnymailRequestsAPIError) -> Failure:
         return _message(status, "The mail provider refused this mail")
     if status in {401, 403}:
         return _channel(status, "The mail provider refused the API key, the sender or the account")
-    if 400 <= status < 500 and status not in {408, 425, 429}:
+    if status // 100 == 4 and status not in {408, 425, 429}:
         return _channel(status, "The mail provider does not know this address: check its URL")
     headers = exc.response.headers if exc.response is not None else {}
     wait = parse_retry_after(headers.get("Retry-After", ""))
@@ -229,7 +229,7 @@ def parse_retry_after(value: str) -> timedelta:
     """RFC 9110, 10.2.3: seconds or an HTTP date; nothing usable is zero, and a day is the most."""
     value = value.strip()
     if value.isascii() and value.isdigit():
-        wait = timedelta(seconds=min(int(value[:9]), 10**9))
+        wait = timedelta(seconds=int(value[:9]))  # 31 years; more digits may overflow.
     else:
         try:
             wait = parsedate_to_datetime(value) - timezone.now()

@@ -180,9 +180,7 @@ class SendGridBackend(sendgrid.EmailBackend):
         self, response: requests.Response, payload: _SendGridPayload, message: EmailMessage
     ) -> None:
         if response.status_code != 202:
-            raise AnymailRequestsAPIError(
-                email_message=message, payload=payload, response=response, backend=self
-            )
+            raise AnymailRequestsAPIError(response=response)  # All that classify() asks for.
 
 
 class _WatchedSMTP(smtplib.SMTP):
