@@ -19,6 +19,28 @@ def test_has_prefix_secret_and_check_characters():
     assert value == zlib.crc32(key[:-6].encode())
 
 
+@pytest.mark.parametrize(
+    "key",
+    ["ctxfy_" + "0" * 32 + "11ALXz", "ctxfy_7Zq1xWmR0bYvK3nTgL5uD8sJcA2fHhEe" + "2bj9J7"],
+)
+def test_is_checked_as_the_first_release_did(key):
+    """Keys are out there, and scanners know their check characters by heart."""
+    assert api_keys.is_well_formed(key)
+    assert not api_keys.is_well_formed(key.swapcase())
+
+
+@pytest.mark.parametrize("change", ["{}0", "{}\n", " {}", "x{}", "{}{}"])
+def test_has_nothing_before_it_or_after_it(change):
+    key = api_keys.generate()
+    assert api_keys.is_well_formed(key)
+    assert not api_keys.is_well_formed(change.format(key, key))
+
+
+def test_refuses_another_prefix_that_checks_out():
+    body = "CTXFY_" + "0" * 32
+    assert not api_keys.is_well_formed(body + api_keys._check_characters(body))
+
+
 def test_is_never_the_same_twice():
     assert len({api_keys.generate() for _ in range(1_000)}) == 1_000
 

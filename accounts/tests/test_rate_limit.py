@@ -3,12 +3,15 @@
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import pytest
 import requests
+from django.contrib.auth.models import AnonymousUser
 
 from accounts.models import RequestCount
 from accounts.tests.factories import APIKeyFactory, PlanFactory, UserFactory
+from accounts.throttling import PlanThrottle
 
 PATH = "/v1/api-keys"
 
@@ -34,6 +37,37 @@ def test_says_what_is_left(client):
     refused = answers[-1]
     assert 1 <= int(refused["Retry-After"]) <= 61
     assert refused.json()["code"] == 429
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("left", [0.25, 30.25, 59.75])
+def test_says_to_the_second_when_to_come_back(client, left):
+    key, before = key_of_plan(0), time.time()
+    resets_at = before + left + 5
+    RequestCount.objects.create(user=key.user, resets_at=resets_at, requests=0)
+    answer = get(client, key)
+    after = time.time()
+    assert answer["X-RateLimit-Reset"] == str(int(resets_at) + 1)
+    # It is the database's clock that decides, which may count in milliseconds.
+    assert int(resets_at - after - 0.01) + 1 <= int(answer["Retry-After"])
+    assert int(answer["Retry-After"]) <= int(resets_at - before + 0.01) + 1
+
+
+@pytest.mark.django_db
+def test_begins_a_minute_with_its_first_request(client):
+    key, before = key_of_plan(1), time.time()
+    get(client, key)
+    first = RequestCount.objects.get()
+    assert before + 59.9 <= first.resets_at <= time.time() + 60.1
+    get(client, key)
+    assert RequestCount.objects.get().resets_at == first.resets_at
+    assert RequestCount.objects.get().requests == 2
+
+
+def test_counts_nobody_without_an_account():
+    """Every address asks for a key before it counts; one that will not must not break."""
+    request = SimpleNamespace(user=AnonymousUser())
+    assert PlanThrottle().allow_request(request, None) is True
 
 
 @pytest.mark.django_db

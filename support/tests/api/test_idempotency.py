@@ -8,12 +8,14 @@ import pytest
 import requests
 
 from accounts.tests.factories import APIKeyFactory, PlanFactory, UserFactory
+from support.api.idempotency import digest_content
 from support.models import Ticket
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 PATH = "/v1/support/tickets"
 TICKET = {"type": "billing", "reply_address": "ada@example.com", "message": "Charged twice."}
+KNOWN_DIGEST = "dfe94f51259f4bcd754e76e88f04c2cb8b9a53dea4855edda7f33632c461dab4"
 
 
 def post(api, key, **changes):
@@ -54,6 +56,20 @@ def test_is_each_accounts_own(api, client):
     assert Ticket.objects.count() == 2
 
 
+def test_answers_each_account_its_own_first_ticket(api, client):
+    first = post(api, "k")
+    stranger = {"Authorization": f"Bearer {APIKeyFactory().secret}", "Idempotency-Key": "k"}
+    client.post(PATH, TICKET, content_type="application/json", headers=stranger)
+    assert Ticket.objects.count() == 2
+    assert post(api, "k").json() == first.json()
+
+
+def test_answers_the_ticket_of_this_key(api):
+    first = post(api, "k")
+    post(api, "another")
+    assert post(api, "k").json() == first.json()
+
+
 @pytest.mark.parametrize("key", ["a", "x" * 255, '"a\\"b"', "a b", 'a"b', '"' + "x" * 255 + '"'])
 def test_takes(api, key):
     assert post(api, key).status_code == 201
@@ -61,12 +77,49 @@ def test_takes(api, key):
 
 @pytest.mark.parametrize(
     "key",
-    ["", " ", '""', "x" * 256, "ä", "a\tb", "a,b", '"a,b"', '"a","b"', '"a', '"' + "x" * 256 + '"'],
+    [
+        *("", " ", '""', "x" * 256, '"' + "x" * 256 + '"', "ä", "a\tb", "\x0ba", "a\x0b", "\xa0a"),
+        *("a,b", '"a,b"', '"a","b"', '"a', '"a\\b"'),
+    ],
 )
 def test_refuses(api, key):
     response = post(api, key)
     assert response.status_code == 400
+    said = "Idempotency-Key must be one key of 1 to 255 printable ASCII characters"
+    assert response.json()["message"] == said
     assert not Ticket.objects.exists()
+
+
+@pytest.mark.parametrize("key", ["x" * 256, '"' + "x" * 256 + '"'])
+def test_refuses_one_that_is_too_long(api, key):
+    response = post(api, key)
+    assert response.status_code == 400
+    assert response.json()["message"] == "Idempotency-Key must not be longer than 255 characters"
+    assert not Ticket.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [
+        ("XkeyX", "XkeyX"),
+        ("\t key \t", "key"),
+        ('"key"', "key"),
+        ('" key "', " key "),
+        ('"a\\"b"', 'a"b'),
+        ('"a\\\\b"', "a\\b"),
+        ("a\\b", "a\\b"),
+    ],
+)
+def test_keeps_the_key_without_its_quotes(api, sent, kept):
+    post(api, sent)
+    assert Ticket.objects.get().idempotency_key == kept
+
+
+def test_compares_by_the_digest_that_older_tickets_hold():
+    """Else a retry that spans an update would be refused."""
+    fields = {"type": "billing", "reply_address": "ä@example.com", "message": "é"}
+    assert digest_content(fields) == KNOWN_DIGEST
+    assert digest_content(dict(reversed(fields.items()))) == KNOWN_DIGEST
 
 
 def test_stores_nothing_for_a_bad_body(api):

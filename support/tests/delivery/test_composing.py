@@ -1,0 +1,113 @@
+"""What each mail says, header by header."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from support.delivery.composing import compose, subject
+from support.mail_channel import MailChannel
+from support.models import Reply, Ticket
+from support.tests.factories import TicketFactory
+
+pytestmark = pytest.mark.django_db
+
+RECEIVED = datetime(2026, 11, 23, 10, 5, 7, tzinfo=UTC)
+
+
+@pytest.fixture
+def addresses(settings):
+    settings.SUPPORT_EMAIL = "support@ctxfy.example"
+    settings.SUPPORT_EMAIL_FROM = "tickets@ctxfy.example"
+    settings.SITE_URL = "https://desk.ctxfy.example"
+
+
+@pytest.fixture
+def ticket(addresses):
+    return TicketFactory(type="billing", created_at=RECEIVED)
+
+
+def answer(ticket, minutes, **columns):
+    """An agent's answer, so many minutes after the ticket came."""
+    columns = {"to": "ada@example.com", "text": "We look into it."} | columns
+    return Reply.objects.create(
+        ticket=ticket, created_at=ticket.created_at + timedelta(minutes=minutes), **columns
+    )
+
+
+def message_id(row):
+    return f"<{row.pk}@tickets.ctxfy>"
+
+
+def test_writes_a_tickets_mail(ticket):
+    mail = compose(ticket)
+    assert mail.subject == f"[billing] Support ticket {ticket.pk}"
+    assert mail.from_email == "tickets@ctxfy.example"
+    assert (mail.to, mail.cc, mail.bcc) == (["support@ctxfy.example"], [], [])
+    assert mail.reply_to == ["ada@example.com"]
+    assert mail.extra_headers == {
+        "Message-ID": message_id(ticket),
+        "Date": "Mon, 23 Nov 2026 10:05:07 +0000",
+        "Auto-Submitted": "auto-generated",
+    }
+    url = f"https://desk.ctxfy.example/admin/support/ticket/{ticket.pk}/change/"
+    assert url in mail.body
+    [(html, content_type)] = mail.alternatives
+    assert content_type == "text/html"
+    assert url in html
+    assert ticket.message in html
+
+
+def test_writes_an_agents_answer(ticket):
+    reply = answer(ticket, 90)
+    mail = compose(reply)
+    assert mail.subject == f"Re: [billing] Support ticket {ticket.pk}"
+    assert mail.from_email == "tickets@ctxfy.example"
+    assert (mail.to, mail.cc, mail.bcc) == (["ada@example.com"], [], [])
+    assert mail.reply_to == ["support@ctxfy.example"]
+    assert mail.extra_headers == {
+        "Message-ID": message_id(reply),
+        "Date": "Mon, 23 Nov 2026 11:35:07 +0000",
+        "In-Reply-To": message_id(ticket),
+        "References": message_id(ticket),
+    }
+    assert mail.body.startswith("We look into it.\n")
+    assert f"Ticket {ticket.pk}, received 2026-11-23 10:05 UTC" in mail.body
+    assert "> Charged twice in October." in mail.body
+    [(html, content_type)] = mail.alternatives
+    assert content_type == "text/html"
+    assert "We look into it." in html
+    assert "Charged twice in October." in html
+
+
+def test_names_the_ten_answers_before_it(ticket):
+    """Oldest first, whenever they were stored; those of other tickets and later ones not."""
+    answer(TicketFactory(created_at=RECEIVED), 1)
+    replies = {minutes: answer(ticket, minutes) for minutes in (12, *range(1, 12), 13)}
+    headers = compose(replies[12]).extra_headers
+    thread = [ticket, *(replies[minutes] for minutes in range(2, 12))]
+    assert headers["References"] == " ".join(map(message_id, thread))
+    assert headers["In-Reply-To"] == message_id(replies[11])
+
+
+def test_writes_a_mailbox_in_ascii(ticket):
+    reply = answer(ticket, 1, to="ada@exämple.com")
+    assert compose(reply).to == ["ada@xn--exmple-cua.com"]
+
+
+def test_leaves_what_is_no_mailbox_to_the_backend_to_refuse(ticket):
+    assert compose(answer(ticket, 1, to="123 Main St")).to == ["123 Main St"]
+
+
+def test_writes_no_reply_to_that_is_no_mailbox(addresses):
+    assert compose(TicketFactory(reply_address="123 Main St")).reply_to == []
+
+
+def test_has_a_subject_of_one_line_with_single_spaces():
+    ticket = Ticket(type="a\r\nb\u2028c  d")
+    assert subject(ticket) == f"[a b c d] Support ticket {ticket.pk}"
+    assert len(subject(ticket, "x" * 300)) == 200
+
+
+def test_knows_no_other_row():
+    with pytest.raises(TypeError, match="no mail is known for MailChannel"):
+        compose(MailChannel())
