@@ -10,7 +10,7 @@ INSTALL = $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check 
 COMPILE = $(VENV)/bin/uv pip compile --universal --python-version 3.11 --generate-hashes \
 	--no-header --quiet --no-emit-index-url $(if $(UPGRADE),--upgrade)
 
-.PHONY: run test lint chaos bench lock clean
+.PHONY: run test lint chaos bench mutants lock clean
 # Two installations into one folder at once would damage it.
 .NOTPARALLEL:
 
@@ -34,6 +34,10 @@ chaos: $(VENV)/.installed-dev
 bench: $(VENV)/.installed-dev
 	$(VENV)/bin/python -m ctxfy_support.tests.bench
 	$(VENV)/bin/python -m support.tests.back_office.bench
+
+# Whether the tests notice when the code is changed; make mutants SHARE=10 takes a tenth.
+mutants: $(VENV)/.installed-dev
+	$(VENV)/bin/python -m ctxfy_support.tests.mutants --share $(or $(SHARE),100)
 
 # Write the locked files; make lock UPGRADE=1 takes the newest versions.
 lock: $(VENV)/.installed-dev

@@ -78,7 +78,7 @@ def test_takes(api, key):
 @pytest.mark.parametrize(
     "key",
     [
-        *("", " ", '""', "x" * 256, '"' + "x" * 256 + '"', "ä", "a\tb", "\x0ba", "a\x0b", "\xa0a"),
+        *("", " ", '""', "ä", "a\tb", "\x0ba", "a\x0b", "\xa0a"),
         *("a,b", '"a,b"', '"a","b"', '"a', '"a\\b"'),
     ],
 )
