@@ -19,16 +19,17 @@ _django = get_wsgi_application()
 
 from ctxfy_support.envelope import make_error  # noqa: E402  (DRF: after Django is set up)
 from ctxfy_support.metrics import counters  # noqa: E402  (a model, likewise)
-from ctxfy_support.postgresql.limits import limit_statements  # noqa: E402
 from ctxfy_support.request_id import begin_request  # noqa: E402
 from ctxfy_support.security_headers import API_HEADERS, STRICT_TRANSPORT_SECURITY  # noqa: E402
 from ctxfy_support.start import log_warnings  # noqa: E402
+from ctxfy_support.waits import limit_lock_waits, limit_statements  # noqa: E402
 
 logger = logging.getLogger(__name__)
 
 # No request may hang; a client is told to try again within three seconds.
 STATEMENT_LIMIT_MS = 2_000
 limit_statements(STATEMENT_LIMIT_MS)
+limit_lock_waits()
 
 counters.start()
 log_warnings()

@@ -61,7 +61,7 @@ def test_is_bounded_whatever_a_client_sends(service, debug, character):
         (f"/admin/{long}", "Accept", "*/*"),
         ("/v1/api-keys", "Host", long),
         ("/v1/api-keys", "Authorization", f"Bearer {long}"),
-        (f"/v1/api-keys?page={long}", "Idempotency-Key", long),
+        (f"/v1/api-keys?page={long[:12_000]}", "Idempotency-Key", long[:12_000]),
     ]:
         requests.get(f"{running.url}{path}", headers={name: value}, timeout=10)
     running.stop()

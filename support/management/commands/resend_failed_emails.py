@@ -15,8 +15,8 @@ from django.utils.timesince import timesince
 from tqdm import tqdm
 
 from ctxfy_support.metrics import counters
-from ctxfy_support.postgresql.limits import limit_statements
 from ctxfy_support.start import log_warnings
+from ctxfy_support.waits import limit_statements
 from support.delivery import attempts
 from support.delivery.command_arguments import at_least_one, moment, seconds
 from support.delivery.stop_request import StopRequest

@@ -85,7 +85,7 @@ def test_takes(api, key):
 def test_refuses(api, key):
     response = post(api, key)
     assert response.status_code == 400
-    said = "Idempotency-Key must be one key of 1 to 255 printable ASCII characters"
+    said = "Idempotency-Key must be one key of 1 to 255 printable ASCII characters without a comma"
     assert response.json()["message"] == said
     assert not Ticket.objects.exists()
 
