@@ -36,11 +36,13 @@ DEADLINE_SECONDS = 2
 MAIL_WITHIN_SECONDS = 60
 RUN_SECONDS = 600
 DATABASES = ("SQLite", "PostgreSQL")
+DEADLINES = "support/tests/delivery/test_deadline.py"
 TRANSPORTS = {"SMTP": SMTPServer, "SendGrid": SendGridServer}
 PLACES = {
     "R2": DATABASES,
     "R3": DATABASES,
     "R10": DATABASES,
+    "R7": ("SQLite",),
     "R17": ("PostgreSQL",),  # SQLite's writers take turns.
     "R8": tuple(TRANSPORTS),
 }
@@ -345,7 +347,7 @@ def run_fuzz(server, *, mails):
     """Send the mails of so many generated tickets; the first wrong one raises AssertionError."""
     from hypothesis import given, settings
 
-    from support.tests import test_fuzzed_mail
+    from support.tests.delivery import test_fuzzed_mail
 
     check = partial(test_fuzzed_mail.check_mail, server)
     examples = settings(max_examples=mails, deadline=None, database=None)
@@ -435,9 +437,13 @@ def run_apart(bar, place, arguments):
             directory = stack.enter_context(tempfile.TemporaryDirectory())
             url = f"sqlite:///{directory}/chaos.sqlite3"
         command = [sys.executable, "-m", "support.tests.chaos", *arguments, "--here", bar, place]
-        process = subprocess.Popen(
-            command, env=os.environ | {"DATABASE_URL": url}, stdout=subprocess.PIPE, text=True
-        )
+        env = os.environ | {"DATABASE_URL": url}
+        if bar == "R7":
+            # Every dawdling server of the suite, held to the bar instead of to what is safe there.
+            print(f"{bar} attempts beyond their deadline by 0.25 s: ", end="", flush=True)
+            command = [sys.executable, "-m", "pytest", "-q", "--no-header", "-r", "f", DEADLINES]
+            env |= {"ATTEMPT_GRACE_SECONDS": "0.25"}
+        process = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True)
         try:
             line, _ = process.communicate(timeout=RUN_SECONDS)
         except BaseException:
@@ -445,7 +451,7 @@ def run_apart(bar, place, arguments):
             process.wait()
             raise
     held = process.returncode == 0
-    print(line.strip() + ("" if held else "  MISSED"), flush=True)
+    print(line.strip().rpartition("\n")[2] + ("" if held else "  MISSED"), flush=True)
     return held
 
 

@@ -1,11 +1,12 @@
 """No attempt outlives its deadline, however the other side dawdles, and none comes to life later.
 
 An attempt ends at its deadline and not with the fault, which would last for half a minute or for
-ever. How close to the deadline is measured by `make chaos`, on a machine that does nothing else.
+ever. How close to the deadline is for `make chaos` (R7), on a machine that does nothing else.
 """
 
 import contextlib
 import operator
+import os
 import socket
 import threading
 import time
@@ -22,8 +23,8 @@ from support.models import Ticket
 pytestmark = pytest.mark.django_db
 
 DEADLINE_SECONDS = 0.2
-# Far more than the deadline, even on a busy machine, and far less than the faults.
-LONGEST_SECONDS = 10
+# What an attempt may take beyond: enough for a busy machine, and far less than the faults last.
+GRACE_SECONDS = float(os.environ.get("ATTEMPT_GRACE_SECONDS", "10"))
 ACCEPTED = b"HTTP/1.1 202 Accepted\r\n"
 STAGES = ("connect", "EHLO", "STARTTLS", "AUTH", "MAIL", "RCPT", "DATA")
 DRIP = Drip(seconds=0.1)  # Slower than the deadline as a whole, faster than it byte by byte.
@@ -83,7 +84,7 @@ def post_in_time(post, use_mail):
         assert post().status_code == 201
         ticket = Ticket.objects.get()
         [entry] = ticket.attempt_log
-        assert entry["ms"] < LONGEST_SECONDS * 1000
+        assert entry["ms"] < (seconds + GRACE_SECONDS) * 1000
         return ticket, entry
 
     return post_in_time
