@@ -1,15 +1,22 @@
 """Clients without a key that keep a server busy by not finishing, over loopback alone.
 
 Each attack opens its connections, and then goes on as slowly as it can until it is stopped; what
-the server hangs up on is opened again. `Attack(service, kind, count)` is a context manager.
+the server hangs up on is opened again. `Attack(service, kind, count)` is a context manager, and so
+is `Guessers(service, count)`, whose clients guess passwords, each try from another network.
 """
 
 import contextlib
+import http.client
+import re
 import socket
+import subprocess
+import sys
 import threading
 import time
+from urllib.parse import urlencode
 
 from ctxfy_support.tests.loopback import HOST
+from ctxfy_support.tests.processes import PROJECT_DIRECTORY
 
 _JSON = b"Host: 127.0.0.1\r\nContent-Type: application/json\r\n"
 _FORM = b"Host: 127.0.0.1\r\nContent-Type: application/x-www-form-urlencoded\r\n"
@@ -98,6 +105,45 @@ class Attack:
         return True
 
 
+class Guessers:
+    """So many clients that try fresh names over and over, in a process of their own."""
+
+    def __init__(self, service, count):
+        self._arguments = [str(service.port), str(count)]
+
+    def __enter__(self):
+        command = [sys.executable, "-m", "ctxfy_support.tests.attacks", *self._arguments]
+        self._process = subprocess.Popen(command, cwd=PROJECT_DIRECTORY)
+
+    def __exit__(self, *exc_info):
+        self._process.kill()
+        self._process.wait()
+
+
+def guess_for_ever(port, number):
+    """Try a name that nobody has, from one address of the loopback network after the other."""
+    page = http.client.HTTPConnection(HOST, port, timeout=30)
+    page.request("GET", "/admin/login/")
+    cookie = page.getresponse().getheader("Set-Cookie")
+    token = re.match(r"csrftoken=(\w+)", cookie)[1]
+    headers = {
+        "Cookie": f"csrftoken={token}",
+        "Content-Type": "application/x-www-form-urlencoded",
+    }
+    for attempt in range(10**6):
+        form = {
+            "csrfmiddlewaretoken": token,
+            "username": f"name-{number}-{attempt}",
+            "password": "guessed",
+        }
+        address = f"127.{1 + number}.{attempt // 250 % 250}.{1 + attempt % 250}"
+        guess = http.client.HTTPConnection(HOST, port, timeout=30, source_address=(address, 0))
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            guess.request("POST", "/admin/login/", urlencode(form), headers)
+            guess.getresponse().read()
+        guess.close()
+
+
 def watch(ask, seconds):
     """Call `ask` again and again for so long; return the seconds that each call took, sorted."""
     times, end = [], time.monotonic() + seconds
@@ -107,3 +153,15 @@ def watch(ask, seconds):
         times.append(time.monotonic() - started)
         time.sleep(0.01)
     return sorted(times)
+
+
+def main(port, count):
+    threads = [
+        threading.Thread(target=guess_for_ever, args=(port, number)) for number in range(count)
+    ]
+    for thread in threads:
+        thread.start()
+
+
+if __name__ == "__main__":
+    main(*map(int, sys.argv[1:]))

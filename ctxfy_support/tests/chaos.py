@@ -22,7 +22,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
-from ctxfy_support.tests.attacks import Attack, watch
+from ctxfy_support.tests.attacks import Attack, Guessers, watch
 from ctxfy_support.tests.hostile import TICKET, generate_body
 from ctxfy_support.tests.loopback import HOST, free_port
 from ctxfy_support.tests.postgres import PostgresServer
@@ -228,6 +228,7 @@ ATTACKS = {
     "idle connections": 1_200,
     "half heads": 300,
     "unfinished HTTP/2 streams": 40,
+    "clients that guess passwords": 40,
 }
 GOOD_SECONDS = 2.0
 
@@ -247,7 +248,8 @@ def run_attacks(seconds):
         watch(ask, 2)
         for kind, count in ATTACKS.items():
             before = watch(ask, seconds)
-            with Attack(service, kind, count):
+            guesses = kind == "clients that guess passwords"
+            with Guessers(service, count) if guesses else Attack(service, kind, count):
                 during = watch(ask, seconds)
             after = watch(ask, 3)
             figures = (
