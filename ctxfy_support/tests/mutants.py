@@ -127,26 +127,29 @@ def generate(paths, percent):
 
 
 def run_mutmut(names):
-    """Run these mutants, and have mutmut write down what became of them."""
+    """Run these mutants, and have mutmut write down what became of them; False if it cannot."""
     mutmut = str(Path(sys.executable).with_name("mutmut"))
     with tempfile.TemporaryDirectory() as directory:
         env = {**os.environ, "MUTANTS_DIRECTORY": directory}
         with (Path(directory) / "log").open("w+") as log:
             # Its line of progress is for a terminal.
             stdout = None if sys.stdout.isatty() else log
-            if run_in_foreground([mutmut, "run", *names], env=env, stdout=stdout):
+            status = run_in_foreground([mutmut, "run", *names], env=env, stdout=stdout)
+            if status != 0:
                 log.seek(0)
-                sys.exit(f"{log.read()[-5_000:]}\nmutmut did not run to its end")
+                print(log.read()[-5_000:])
+    return status == 0
 
 
 def run_group(paths, tests, percent):
-    """Run the mutants of these modules; return the Results."""
+    """Run the mutants of these modules; return the Results, None where the tests fail as it is."""
     from mutmut.mutation.data import SourceFileMutationData
     from mutmut.stats import status_by_exit_code
 
     configure(paths, tests)
     chosen = set(generate(paths, percent))
-    run_mutmut(sorted(chosen))
+    if not run_mutmut(sorted(chosen)):
+        return None
     results = []
     for path in paths:
         file = SourceFileMutationData(path=path)
@@ -237,15 +240,19 @@ def main(arguments):
         tree = Path(directory) / "tree"
         shutil.copytree(PROJECT_DIRECTORY, tree, ignore=NOT_COPIED)
         os.chdir(tree)  # mutmut works where it stands.
-        results = []
+        results, not_run = [], []
         for group in tomllib.loads(Path("pyproject.toml").read_text())["tool"]["mutants"]:
             paths = [path for path in group["modules"] if path in (options.modules or [path])]
             if paths:
-                results += run_group(paths, group["tests"], options.share)
-        good = report(results)
+                of_group = run_group(paths, group["tests"], options.share)
+                results += of_group or []
+                not_run += paths if of_group is None else []
+        good = report(results) and not not_run
         os.chdir(PROJECT_DIRECTORY)
     sample = "all of them" if options.share == 100 else f"a fixed sample of {options.share} %"
     print(f"{sample}, in {(time.monotonic() - started) / 60:.0f} minutes")
+    if not_run:
+        print(f"NOT RUN, for tests fail without a change: {', '.join(not_run)}")
     return 0 if good else 1
 
 

@@ -11,9 +11,10 @@ from django.core.mail import BadHeaderError, EmailMessage
 from django.core.mail.backends.base import BaseEmailBackend
 
 from ctxfy_support.tests.loopback import Close, Meanwhile
+from ctxfy_support.tests.sendgrid_server import Response
 from support.delivery import attempts, transport
 from support.delivery.email_backends import SendGridBackend, SMTPBackend, SocketWatch
-from support.delivery.transport import Connection, pool
+from support.delivery.transport import Connection, ConnectionPool, pool
 from support.models import Ticket
 from support.tests.factories import TicketFactory
 
@@ -80,12 +81,13 @@ def test_are_closed_when_nobody_wants_them_any_more(server, post, clock):
 
 
 def test_are_used_in_turn_the_last_first(server):
-    first, second = Connection(), Connection()
-    pool._idle.extend([first, second])
-    pool.send(a_mail())
-    assert pool._idle == [first, second]
+    own, first, second = ConnectionPool(), Connection(), Connection()
+    own._idle.extend([first, second])
+    own.send(a_mail())
+    assert own._idle == [first, second]
     assert first.backend.connection is None
     assert second.backend.connection is not None
+    own.close()
 
 
 def test_are_all_closed_with_the_pool(server):
@@ -229,6 +231,20 @@ def test_carry_one_reply_to_at_most_to_sendgrid(sendgrid, sendgrid_server):
     with pytest.raises(BadHeaderError, match=r"^one Reply-To at most$"):
         sendgrid.send_messages([a_mail(reply_to=["ada@example.com", "bob@example.com"])])
     assert len(sendgrid_server.messages) == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "why"),
+    [(302, "transient 302: "), (413, "message 413: "), (203, "transient 203: ")],
+)
+def test_take_202_alone_for_accepted(use_mail, sendgrid_server, status, why):
+    """And follow no redirect, at whose end a page may well answer 200."""
+    use_mail(sendgrid_server)
+    redirect = {"Location": "/v3/landing"}
+    sendgrid_server.faults["request"] = Response(status, headers=redirect, times=1)
+    failure = attempts.attempt(Ticket.objects.filter(pk=TicketFactory().pk).claim())
+    assert str(failure).startswith(why)
+    assert len(sendgrid_server.requests) == 1
 
 
 def test_name_each_mail_themselves(sendgrid, sendgrid_server):
