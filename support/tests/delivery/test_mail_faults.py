@@ -72,6 +72,7 @@ SIZE_ANSWERS = [
     ("MAIL", "5.3.4", message(552)),
     ("MAIL", "5.2.3", message(552)),
     ("MAIL", "5.2.2", channel(552)),
+    ("MAIL", "5.4.5", channel(552)),
     ("RCPT", "5.3.4", message(552)),
     ("RCPT", "5.2.2", channel(552)),
     (".", "5.2.3", message(552)),
