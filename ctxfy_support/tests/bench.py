@@ -1,107 +1,191 @@
-"""What a request costs, as ratios within one run: `python -m ctxfy_support.tests.bench`.
+"""What requests cost beside small programs that do no more than they must (yardsticks/).
 
-Processor time of the service alone, on PostgreSQL, four clients with a connection each; the unit
-is the cheapest answer that Django gives here (/health/live). Absolute times are this machine's.
+`python -m ctxfy_support.tests.bench [--requests N] [--rounds N]`: everything runs on one PostgreSQL
+that it starts, in turns; medians of all rounds. First the processor time of the server and of
+PostgreSQL for each request, with 16 clients; then requests a second and how long they took with 1,
+16 and 64. Milliseconds are this machine's; the ratios to the bare Django view are what the bars are
+about, and the exit status is 1 where one is missed.
 """
 
+import argparse
+import hashlib
 import json
+import statistics
+import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
+from collections import defaultdict
+from contextlib import ExitStack
+from pathlib import Path
 
 import psutil
+import psycopg
+import requests
 
-from ctxfy_support.tests.chaos import PATH, Client, postgresql, prepare
+from ctxfy_support.tests.chaos import PATH, prepare
 from ctxfy_support.tests.hostile import TICKET
-from ctxfy_support.tests.processes import ServiceProcess, run_command
-from ctxfy_support.tests.smtp_server import SMTPServer
+from ctxfy_support.tests.loopback import HOST, free_port
+from ctxfy_support.tests.postgres import PostgresServer, find_binaries
+from ctxfy_support.tests.processes import Process, ServiceProcess, run_command
 
-CLIENTS = 4
-REQUESTS = 500
-ROUNDS = 3
+YARDSTICKS = "ctxfy_support.tests.yardsticks"
+TABLES = Path(__file__).parent / "yardsticks" / "tables.sql"
+BODY = json.dumps(TICKET | {"message": "Charged twice in October. " * 8})
+OURS, BARE, DRF, FASTAPI = "ours", "bare Django view", "plain DRF", "FastAPI, psycopg"
+PROCESSES, CLIENTS = 2, 16
+CONCURRENCIES = (1, 16, 64)
+# Row, stack, against whom, at most this ratio of its server's processor time.
+BARS = (("POST", 0.70), ("list", 0.80), ("detail", 0.80))
 
 
-def processor_seconds(service):
-    process = psutil.Process(service.pid)
+class Yardstick(Process):
+    """One of the small programs, in as many processes as the service, a thread each."""
+
+    def __init__(self, server, *arguments, url):
+        self.port = free_port()
+        super().__init__(
+            *("-m", server, *arguments, "--host", HOST, "--port", str(self.port)),
+            *("--workers", str(PROCESSES), "--log-level", "error"),
+            env={"DATABASE_URL": url},
+        )
+
+    def start(self):
+        super().start()
+        for _ in range(600):
+            try:
+                requests.get(f"http://{HOST}:{self.port}/", timeout=1)
+                return
+            except requests.RequestException:
+                self.wait_briefly()
+        raise RuntimeError(f"It does not start:\n{self.output}")
+
+    def wait_briefly(self):
+        assert self.status is None, self.output
+        psutil.time.sleep(0.05)
+
+
+def start_stacks(stack, url):
+    """Every server, by name."""
+    wsgi = ("--interface", "wsgi", "--blocking-threads", "1", "--backpressure", "64")
+    stacks = {
+        OURS: ServiceProcess(env={"DATABASE_URL": url}, processes=PROCESSES),
+        BARE: Yardstick("granian", f"{YARDSTICKS}.bare_django:application", *wsgi, url=url),
+        DRF: Yardstick("granian", f"{YARDSTICKS}.plain_drf:application", *wsgi, url=url),
+        FASTAPI: Yardstick("uvicorn", f"{YARDSTICKS}.fast_api:app", "--http=httptools", url=url),
+    }
+    return {name: stack.enter_context(process) for name, process in stacks.items()}
+
+
+def processor_seconds(process):
     processes = [process, *process.children(recursive=True)]
     return sum(sum(each.cpu_times()[:2]) for each in processes)
 
 
-def measure(service, key, method, path):
-    """Milliseconds of the service's processor time for one request, the least of all rounds."""
-    body = json.dumps(TICKET) if method == "POST" else None
-    headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
-
-    def send(count):
-        connection = Client(service, key).connection
-        for _ in range(count):
-            connection.request(method, path, body, headers)
-            answer = connection.getresponse()
-            answer.read()
-            assert answer.status in {200, 201}, answer.status
-        connection.close()
-
-    send(50)
-    costs = []
-    for _ in range(ROUNDS):
-        before = processor_seconds(service)
-        with ThreadPoolExecutor(CLIENTS) as threads:
-            list(threads.map(send, [REQUESTS] * CLIENTS))
-        costs.append((processor_seconds(service) - before) / REQUESTS / CLIENTS * 1_000)
-    return min(costs)
+def load(port, method, path, key, *, clients, count):
+    """What load.py says of so many requests."""
+    arguments = [str(port), method, path, key, "--clients", str(clients), "--requests", str(count)]
+    if method == "POST":
+        arguments += ["--body", BODY]
+    done = subprocess.run(
+        [sys.executable, "-m", "ctxfy_support.tests.load", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout)
+    assert set(said["statuses"]) <= {"200", "201"}, said
+    return said
 
 
-_ALONE = """
-import time
-from django.test import RequestFactory
-from ctxfy_support.wsgi import application
+class Bench:
+    """One PostgreSQL, every server on it, and what they cost."""
 
-def ask():
-    answer = application(dict(environ), lambda *args: None)
-    b"".join(answer)
-    answer.close()
+    def __init__(self, server, stacks, key, count):
+        self.postgres = psutil.Process(server._process.pid)
+        self.stacks, self.key, self.count = stacks, key, count
+        self.costs = defaultdict(list)  # (row, stack) -> pairs of milliseconds
+        self.rates = defaultdict(list)  # (clients, stack) -> (per second, p50, p99)
 
-environ = RequestFactory().get("/health/live").environ
-for _ in range(100):
-    ask()
-costs = []
-for _ in range(3):
-    before = time.process_time()
-    for _ in range(1000):
-        ask()
-    costs.append(time.process_time() - before)
-print(min(costs))
-"""
+    def measure(self, row, name, method, path):
+        process = psutil.Process(self.stacks[name].pid)
+        before = processor_seconds(process), processor_seconds(self.postgres)
+        load(self.stacks[name].port, method, path, self.key, clients=CLIENTS, count=self.count)
+        after = processor_seconds(process), processor_seconds(self.postgres)
+        self.costs[row, name].append(
+            [(b - a) / self.count * 1000 for a, b in zip(before, after, strict=True)]
+        )
+
+    def measure_rate(self, name, clients):
+        count = self.count if clients > 1 else self.count // 4
+        port = self.stacks[name].port
+        said = load(port, "POST", PATH, self.key, clients=clients, count=count)
+        self.rates[clients, name].append((count / said["seconds"], said["p50"], said["p99"]))
+
+    def median(self, row, name):
+        return [statistics.median(column) for column in zip(*self.costs[row, name], strict=True)]
 
 
-def measure_alone(url):
-    """Milliseconds for /health/live within a process: what is above it is the web server's."""
-    return float(run_command("shell", "-v", "0", "-c", _ALONE, env={"DATABASE_URL": url}).stdout)
+def find_ticket(port, key, **headers):
+    """The newest ticket's address; yardsticks answer with the same shape."""
+    answer = requests.get(
+        f"http://{HOST}:{port}{PATH}", headers={"Authorization": f"Bearer {key}"}, timeout=10
+    )
+    return f"{PATH}/{answer.json()['tickets'][0]['id']}"
+
+
+def measure_all(bench, rounds):
+    for name in bench.stacks:
+        load(bench.stacks[name].port, "POST", PATH, bench.key, clients=8, count=400)
+    tickets = {name: find_ticket(bench.stacks[name].port, bench.key) for name in (OURS, BARE)}
+    for _ in range(rounds):
+        for name in bench.stacks:
+            bench.measure("POST", name, "POST", PATH)
+        for name in tickets:
+            bench.measure("list", name, "GET", PATH)
+            bench.measure("detail", name, "GET", tickets[name])
+        for clients in CONCURRENCIES:
+            for name in bench.stacks:
+                bench.measure_rate(name, clients)
+
+
+def show(bench):
+    """Print the tables and the bars; return whether all hold."""
+    print(f"{'request':8} {'stack':18} {'server ms':>9} {'PostgreSQL ms':>13} {'ratio':>6}")
+    for row, name in bench.costs:
+        ours, theirs = bench.median(row, name), bench.median(row, BARE)
+        ratio = ours[0] / theirs[0]
+        print(f"{row:8} {name:18} {ours[0]:9.2f} {ours[1]:13.2f} {ratio:6.2f}")
+    print(f"\n{'clients':8} {'stack':18} {'a second':>9} {'p50 ms':>8} {'p99 ms':>8}")
+    for (clients, name), rows in bench.rates.items():
+        rate, p50, p99 = (statistics.median(column) for column in zip(*rows, strict=True))
+        print(f"{clients:<8} {name:18} {rate:9.0f} {p50:8.2f} {p99:8.2f}")
+    print()
+    held = True
+    for row, bar in BARS:
+        ratio = bench.median(row, OURS)[0] / bench.median(row, BARE)[0]
+        held &= ratio <= bar
+        verdict = "holds" if ratio <= bar else "MISSED"
+        print(f"{row}: {ratio:.2f} of the bare view's processor time, at most {bar}: {verdict}")
+    ratio = bench.median("POST", OURS)[1] / bench.median("POST", BARE)[1]
+    held &= ratio <= 1
+    verdict = "holds" if ratio <= 1 else "MISSED"
+    print(f"POST: {ratio:.2f} of the bare view's share of PostgreSQL, at most 1: {verdict}")
+    return held
 
 
 def main():
-    rows = []
-    with postgresql() as url:
-        key = prepare(url)
-        alone = measure_alone(url)
-        with ServiceProcess(env={"DATABASE_URL": url}) as service:
-            rows.append(("GET /health/live", measure(service, key, "GET", "/health/live")))
-            rows.append((f"POST {PATH}, stored", measure(service, key, "POST", PATH)))
-            detail = f"{PATH}?per_page=1"
-            rows.append((f"GET {detail}", measure(service, key, "GET", detail)))
-        with (
-            SMTPServer() as smtp,
-            ServiceProcess(env={"DATABASE_URL": url, **smtp.env}) as service,
-        ):
-            rows.append((f"POST {PATH}, mailed over SMTP", measure(service, key, "POST", PATH)))
-        for threads in (1, 4, 16):
-            with ServiceProcess(env={"DATABASE_URL": url}, processes=2, threads=threads) as service:
-                name = f"POST {PATH}, 2 processes of {threads}"
-                rows.append((name, measure(service, key, "POST", PATH)))
-    rows.append(("GET /health/live, no web server", alone))
-    unit = rows[0][1]
-    print(f"{'request':45} {'ms':>6} {'ratio':>6}")
-    for name, milliseconds in rows:
-        print(f"{name:45} {milliseconds:6.2f} {milliseconds / unit:6.1f}")
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--requests", type=int, default=2_000)
+    parser.add_argument("--rounds", type=int, default=5)
+    options = parser.parse_args()
+    with PostgresServer() as server, ExitStack() as stack:
+        key = prepare(server.url)
+        digest = hashlib.sha256(key.encode()).hexdigest()
+        with psycopg.connect(server.url) as connection:
+            connection.execute(TABLES.read_text().replace("{digest}", digest))
+        bench = Bench(server, start_stacks(stack, server.url), key, options.requests)
+        measure_all(bench, options.rounds)
+        return not show(bench)
 
 
 if __name__ == "__main__":
