@@ -8,11 +8,13 @@ about, and the exit status is 1 where one is missed.
 """
 
 import argparse
+import contextlib
 import hashlib
 import json
 import statistics
 import subprocess
 import sys
+import time
 from collections import defaultdict
 from contextlib import ExitStack
 from pathlib import Path
@@ -24,8 +26,8 @@ import requests
 from ctxfy_support.tests.chaos import PATH, prepare
 from ctxfy_support.tests.hostile import TICKET
 from ctxfy_support.tests.loopback import HOST, free_port
-from ctxfy_support.tests.postgres import PostgresServer, find_binaries
-from ctxfy_support.tests.processes import Process, ServiceProcess, run_command
+from ctxfy_support.tests.postgres import PostgresServer
+from ctxfy_support.tests.processes import START_SECONDS, Process, ServiceProcess
 
 YARDSTICKS = "ctxfy_support.tests.yardsticks"
 TABLES = Path(__file__).parent / "yardsticks" / "tables.sql"
@@ -50,17 +52,15 @@ class Yardstick(Process):
 
     def start(self):
         super().start()
-        for _ in range(600):
-            try:
-                requests.get(f"http://{HOST}:{self.port}/", timeout=1)
-                return
-            except requests.RequestException:
-                self.wait_briefly()
-        raise RuntimeError(f"It does not start:\n{self.output}")
+        deadline = time.monotonic() + START_SECONDS
+        while not self._answers():
+            if self.status is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"It does not start:\n{self.output}")
+            time.sleep(0.05)
 
-    def wait_briefly(self):
-        assert self.status is None, self.output
-        psutil.time.sleep(0.05)
+    def _answers(self):
+        with contextlib.suppress(requests.RequestException):
+            return requests.get(f"http://{HOST}:{self.port}/", timeout=1).status_code
 
 
 def start_stacks(stack, url):

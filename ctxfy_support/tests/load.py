@@ -1,6 +1,6 @@
-"""Clients with a kept connection each, in a process of their own: `python -m ctxfy_support.tests.load`.
+"""Clients with a kept connection each, in a process of their own.
 
-    … load PORT METHOD PATH KEY --clients 16 --requests 2000 [--body JSON]
+    python -m ctxfy_support.tests.load PORT METHOD PATH KEY --clients 16 --requests 2000 --body JSON
 
 prints one JSON object: answers by status, seconds for all, p50 and p99 in milliseconds. It writes
 bytes and reads bytes, so that little of the machine goes into the clients.

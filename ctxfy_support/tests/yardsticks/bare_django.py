@@ -35,7 +35,7 @@ from django.urls import path  # noqa: E402
 from django.utils import timezone  # noqa: E402
 
 
-class Plan(models.Model):
+class Plan(models.Model):  # noqa: DJ008
     slug = models.CharField(primary_key=True, max_length=50)
     requests_per_minute = models.IntegerField()
 
@@ -43,7 +43,7 @@ class Plan(models.Model):
         app_label, db_table = "yardstick", "yardstick_plan"
 
 
-class Account(models.Model):
+class Account(models.Model):  # noqa: DJ008
     username = models.CharField(max_length=150)
     is_active = models.BooleanField()
     plan = models.ForeignKey(Plan, models.PROTECT)
@@ -53,7 +53,7 @@ class Account(models.Model):
         app_label, db_table = "yardstick", "yardstick_account"
 
 
-class Key(models.Model):
+class Key(models.Model):  # noqa: DJ008
     id = models.UUIDField(primary_key=True)
     account = models.ForeignKey(Account, models.CASCADE)
     digest = models.CharField(max_length=64, unique=True)
@@ -63,7 +63,7 @@ class Key(models.Model):
         app_label, db_table = "yardstick", "yardstick_key"
 
 
-class Ticket(models.Model):
+class Ticket(models.Model):  # noqa: DJ008
     id = models.UUIDField(primary_key=True, default=uuid.uuid4)
     account = models.ForeignKey(Account, models.PROTECT)
     type = models.CharField(max_length=64)

@@ -9,8 +9,13 @@ from ctxfy_support.tests.yardsticks.bare_django import Key, Ticket, application
 settings.ROOT_URLCONF = __name__
 
 from django.urls import path  # noqa: E402
-from rest_framework import authentication, exceptions, generics, permissions  # noqa: E402
-from rest_framework import serializers  # noqa: E402
+from rest_framework import (  # noqa: E402
+    authentication,
+    exceptions,
+    generics,
+    serializers,
+)
+from rest_framework import permissions as rules  # noqa: E402
 
 __all__ = ["application"]
 
@@ -36,7 +41,7 @@ class TicketSerializer(serializers.ModelSerializer):
 
 class TicketList(generics.ListCreateAPIView):
     authentication_classes = [KeyAuthentication]
-    permission_classes = [permissions.IsAuthenticated]
+    permission_classes = [rules.IsAuthenticated]
     serializer_class = TicketSerializer
 
     def get_queryset(self):
