@@ -8,6 +8,7 @@ import sys
 from argparse import ArgumentParser
 from typing import Any
 
+import uvloop
 from django.core.management.base import BaseCommand, CommandError
 
 from ctxfy_support.serving.supervisor import Supervisor
@@ -54,7 +55,8 @@ class Command(BaseCommand):
             # Here, not above: what starts threads must be imported after the fork.
             from ctxfy_support.wsgi import application
 
-            asyncio.run(run(listener, application, chosen, pipe))
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                runner.run(run(listener, application, chosen, pipe))
 
         logger.info(
             "Serving http://%s:%s with %s processes of %s threads", host, port, processes, threads
