@@ -1,9 +1,10 @@
-"""`Authorization: Bearer <api_key>`: one query, and one answer for every key that does not work."""
+"""`Authorization: Bearer <api_key>`: one statement, and one answer for every key that is no use."""
 
-from rest_framework.authentication import BaseAuthentication, get_authorization_header
+from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import AuthenticationFailed, Throttled
 from rest_framework.request import Request
 
+from accounts.admission import admit
 from accounts.models import APIKey, User
 from accounts.wrong_keys import wrong_keys
 from ctxfy_support.client_address import get_client_network
@@ -11,7 +12,8 @@ from ctxfy_support.client_address import get_client_network
 
 def find_token(request: Request) -> str | None:
     """The Bearer token sent, which may be empty or malformed; None if there is none."""
-    scheme, _, token = get_authorization_header(request).decode("latin-1").strip().partition(" ")
+    value: str = request._request.META.get("HTTP_AUTHORIZATION", "")  # noqa: SLF001
+    scheme, _, token = value.strip().partition(" ")
     return token.strip() if scheme.lower() == "bearer" else None
 
 
@@ -29,7 +31,7 @@ class APIKeyAuthentication(BaseAuthentication):
         address = get_client_network(request._request)  # noqa: SLF001  (Django's own request)
         if wait := wrong_keys.seconds_to_wait(address, token):
             raise Throttled(wait)
-        key = APIKey.objects.find_active(token)
+        key = admit(token)
         if key is None:
             wrong_keys.note_wrong(address, token)
             raise AuthenticationFailed

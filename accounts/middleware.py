@@ -6,7 +6,6 @@ from http import HTTPStatus
 from django.http import HttpRequest, HttpResponse
 
 from accounts.models import APIKey
-from accounts.throttling import RateLimit
 
 
 class AccountMiddleware:
@@ -17,12 +16,13 @@ class AccountMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         response = self.get_response(request)
-        state: RateLimit | None = getattr(request, "rate_limit", None)
-        if state:
+        key: APIKey | None = getattr(request, "api_key", None)
+        if key is None:
+            return response
+        if state := key.rate_limit:
             response["X-RateLimit-Limit"] = str(state.limit)
             response["X-RateLimit-Remaining"] = str(state.remaining)
             response["X-RateLimit-Reset"] = str(state.resets_at)
-        key: APIKey | None = getattr(request, "api_key", None)
-        if key and response.status_code < HTTPStatus.INTERNAL_SERVER_ERROR:
+        if response.status_code < HTTPStatus.INTERNAL_SERVER_ERROR:
             key.note_use()
         return response

@@ -1,23 +1,20 @@
 """Who is asking: an account with its plan and token balance, and the API keys it holds."""
 
 import contextlib
-from datetime import UTC, datetime, timedelta
-from typing import TypeVar
-from uuid import UUID
+from datetime import datetime, timedelta
 
 from django.contrib.auth.models import AbstractUser
 from django.db import Error as DatabaseFailure
-from django.db import connection, models
+from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
 from accounts import api_keys
+from accounts.windows import RateLimit
 from ctxfy_support.ids import uuid7
 
 # A hot key's row would otherwise be written, and locked, by every request.
 USE_RECORDED_EVERY = timedelta(minutes=1)
-
-M = TypeVar("M", bound=models.Model)
 
 
 class Plan(models.Model):
@@ -41,64 +38,7 @@ class User(AbstractUser):
     token_balance = models.BigIntegerField(default=0, help_text="tokens left, may be negative")
 
 
-# Every request begins with it. The ORM's own query for the same took four times the processor
-# time, most of it to build the statement and the columns that nobody reads.
-_FIND_ACTIVE = """
-SELECT k.id, k.key_prefix, k.name, k.last_used_at, k.user_id,
-       u.username, u.token_balance, u.plan_id, p.requests_per_minute
-FROM accounts_apikey k
-JOIN accounts_user u ON u.id = k.user_id
-JOIN accounts_plan p ON p.slug = u.plan_id
-WHERE k.digest = %s AND k.revoked_at IS NULL AND u.is_active
-  AND (k.expiration_date IS NULL OR k.expiration_date > %s)
-"""
-
-
-def load(model: type[M], **values: object) -> M:
-    """An instance as if read from the database, the columns without a value deferred."""
-    names = [field.attname for field in model._meta.concrete_fields if field.attname in values]
-    return model.from_db(connection.alias, names, [values[name] for name in names])
-
-
 class APIKeyQuerySet(models.QuerySet["APIKey"]):
-    def find_active(self, secret: str) -> "APIKey | None":
-        """The working key with this secret, with its user and plan; one query, None if none.
-
-        Working: neither revoked nor expired, and of an active account. Columns that a request
-        does not need are deferred.
-        """
-        if not api_keys.is_well_formed(secret):
-            return None
-        digest = api_keys.digest(secret)
-        now = connection.ops.adapt_datetimefield_value(timezone.now())
-        with connection.cursor() as cursor:
-            cursor.execute(_FIND_ACTIVE, [digest, now])
-            row = cursor.fetchone()
-        if row is None:
-            return None
-        key_id, key_prefix, name, last_used_at, user_id, username, token_balance, plan, limit = row
-        if last_used_at and timezone.is_naive(last_used_at):  # SQLite's
-            last_used_at = last_used_at.replace(tzinfo=UTC)
-        key = load(
-            APIKey,
-            id=UUID(str(key_id)),
-            user_id=user_id,
-            key_prefix=key_prefix,
-            name=name,
-            digest=digest,
-            last_used_at=last_used_at,
-        )
-        key.user = load(
-            User,
-            id=user_id,
-            username=username,
-            is_active=True,
-            token_balance=token_balance,
-            plan_id=plan,
-        )
-        key.user.plan = load(Plan, slug=plan, requests_per_minute=limit)
-        return key
-
     def issue(
         self, user: User, *, name: str = "", expiration_date: datetime | None = None
     ) -> tuple["APIKey", str]:
@@ -126,6 +66,8 @@ class APIKey(models.Model):
 
     # Known to the instance that was just issued; no column.
     secret = ""
+    # Of the request that was just admitted, likewise.
+    rate_limit: RateLimit | None = None
 
     class Meta:
         verbose_name = "API key"

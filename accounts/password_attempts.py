@@ -13,14 +13,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Any
 
 from django.db import connection
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
 from accounts.login_lockout import show_locked_out
 from accounts.models import PasswordAttempts
-from accounts.throttling import NOW
+from accounts.windows import NOW, count_act
 from ctxfy_support.client_address import get_client_network
 
 LIMIT = 20
@@ -31,22 +30,10 @@ MOST_HASHES = 2
 NETWORKS_KEPT = 10_000
 PASSWORD_PAGES = {"admin:login", "admin:password_change"}
 
-# As throttling.py counts requests; a row whose window is over is anybody's to delete.
-_COUNT = """
-INSERT INTO {table} (network, resets_at, attempts) VALUES (%s, {now} + %s, 1)
-ON CONFLICT (network) DO UPDATE SET
-    attempts = CASE WHEN {table}.resets_at <= {now} THEN 1 ELSE {table}.attempts + 1 END,
-    resets_at = CASE WHEN {table}.resets_at <= {now} THEN excluded.resets_at
-                     ELSE {table}.resets_at END
-RETURNING attempts, resets_at
-"""
+_FIRST = "VALUES (%s, {now} + %s, 1)"
 _GIVE_BACK = "UPDATE {table} SET attempts = attempts - 1 WHERE network = %s AND attempts > 0"
+# A row whose window is over is anybody's to delete.
 _FORGET = "DELETE FROM {table} WHERE resets_at <= {now}"
-
-
-def _run(cursor: Any, sql: str, *parameters: object) -> None:
-    table, now = PasswordAttempts._meta.db_table, NOW[connection.vendor]
-    cursor.execute(sql.format(table=table, now=now), parameters)
 
 
 class AttemptLimit:
@@ -65,10 +52,12 @@ class AttemptLimit:
     def count(self, network: str) -> float | None:
         """Count one attempt; return when the network may try again if this is one too many."""
         with connection.cursor() as cursor:
-            _run(cursor, _COUNT, network, WINDOW_SECONDS)
-            attempts, resets_at = cursor.fetchone()
+            table = PasswordAttempts._meta.db_table
+            sql = count_act(table, "network", "attempts", _FIRST)
+            cursor.execute(sql, [network, WINDOW_SECONDS])
+            attempts, resets_at, _ = cursor.fetchone()
             if attempts == 1:
-                _run(cursor, _FORGET)
+                cursor.execute(_FORGET.format(table=table, now=NOW[connection.vendor]))
         if attempts <= LIMIT:
             return None
         with self._lock:
@@ -80,7 +69,8 @@ class AttemptLimit:
     def give_back(self, network: str) -> None:
         """Take a right password out of the count: an office logs in from one address."""
         with connection.cursor() as cursor:
-            _run(cursor, _GIVE_BACK, network)
+            table = PasswordAttempts._meta.db_table
+            cursor.execute(_GIVE_BACK.format(table=table), [network])
 
 
 class Hashing:

@@ -10,6 +10,7 @@ from accounts.api_keys import SHOWN_CHARACTERS
 from accounts.models import APIKey
 from ctxfy_support.fields import TextField
 from ctxfy_support.moments import parse_moment
+from ctxfy_support.serializers import RowSerializer
 
 _RFC_3339 = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?"
@@ -55,7 +56,7 @@ class NewAPIKeySerializer(serializers.Serializer[APIKey]):
     )
 
 
-class APIKeySerializer(serializers.Serializer[APIKey]):
+class APIKeySerializer(RowSerializer[APIKey]):
     """A key without its secret."""
 
     id = serializers.CharField(read_only=True, help_text="Opaque. Revoke the key by it.")

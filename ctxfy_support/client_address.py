@@ -1,5 +1,6 @@
 """Where a request really comes from: forwarded headers count only from the proxies we name."""
 
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 
 from django.conf import settings
@@ -19,6 +20,7 @@ FORWARDING_HEADERS = (
 )
 
 
+@lru_cache(maxsize=1_000)  # The same few peers and proxies ask again and again.
 def _parse(hop: str) -> IPv4Address | IPv6Address | None:
     """The address of `192.0.2.1`, `192.0.2.1:80`, `[2001:db8::1]:443`; None for anything else."""
     text = hop.strip()

@@ -79,11 +79,12 @@ class JSONFormatter(_BoundedFormatter):
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname,
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": clean(record.getMessage()),
             "request_id": get_request_id() or None,
-            **{key: value for key, value in vars(record).items() if key not in _STANDARD},
         }
-        line = {key: clean(value) for key, value in line.items()}
+        for key, value in vars(record).items():
+            if key not in _STANDARD:
+                line[key] = clean(value)
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         return json.dumps(line)

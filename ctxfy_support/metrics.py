@@ -13,6 +13,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 from django.conf import settings
 from django.db import Error as DatabaseFailure
@@ -130,15 +131,19 @@ class MetricsMiddleware:
         route = match.route if match else "unknown"
         bucket = next((bound for bound in BUCKETS if seconds <= bound), "+Inf")
         method = request.method if request.method in METHODS else "other"
-        answer = labels(method=method, route=route, status=response.status_code)
-        counters.add(
-            {
-                f"http_requests_total{answer}": 1,
-                f"http_request_duration_seconds_bucket{labels(route=route, le=bucket)}": 1,
-                f"http_request_duration_seconds_sum{labels(route=route)}": seconds,
-            }
-        )
+        answers, times, total = _name_series(method, route, response.status_code, bucket)
+        counters.add({answers: 1, times: 1, total: seconds})
         return response
+
+
+@lru_cache(maxsize=1_000)
+def _name_series(method: str, route: str, status: int, bucket: float | str) -> tuple[str, str, str]:
+    """The series that one answer counts in: answers, its time's bucket, the sum of times."""
+    return (
+        f"http_requests_total{labels(method=method, route=route, status=status)}",
+        f"http_request_duration_seconds_bucket{labels(route=route, le=bucket)}",
+        f"http_request_duration_seconds_sum{labels(route=route)}",
+    )
 
 
 def _counted(name: str, help_text: str) -> Family:

@@ -1,4 +1,4 @@
-"""Times that come from outside, as text: one reading of them for the API and the commands."""
+"""Times as text: how those from outside are read, and how ours are written."""
 
 from datetime import UTC, datetime
 
@@ -19,3 +19,8 @@ def parse_moment(text: str) -> datetime:
         return moment.astimezone(UTC)
     except OverflowError:
         raise ValueError(f"{text!r} is outside the years 1 to 9999 in UTC") from None
+
+
+def write_moment(moment: datetime) -> str:
+    """RFC 3339 in UTC to the microsecond: `2026-11-23T10:00:00.123456Z`."""
+    return f"{moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='microseconds')}Z"

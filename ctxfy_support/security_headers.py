@@ -32,12 +32,13 @@ class SecurityHeadersMiddleware:
         response = self.get_response(request)
         if is_over_tls(request):
             response["Strict-Transport-Security"] = STRICT_TRANSPORT_SECURITY
-        if policy := content_security_policy.find_policy(request.path):
-            response["Content-Security-Policy"] = policy
         if is_api(request.path):
             for name, value in API_HEADERS.items():
-                response[name] = value
-        elif policy == content_security_policy.BACK_OFFICE:
+                response.headers[name] = value
+            return response
+        if policy := content_security_policy.find_policy(request.path):
+            response["Content-Security-Policy"] = policy
+        if policy == content_security_policy.BACK_OFFICE:
             response["Referrer-Policy"] = "same-origin"
             response.setdefault("Cache-Control", "no-store, private")
         return response

@@ -50,6 +50,7 @@ INSTALLED_APPS = [
     "anymail",
     "axes",
 ]
+# What every answer passes, whoever makes it; then one of the two doors.
 MIDDLEWARE = [
     "ctxfy_support.request_id.RequestIdMiddleware",
     "ctxfy_support.security_headers.SecurityHeadersMiddleware",
@@ -57,8 +58,9 @@ MIDDLEWARE = [
     "ctxfy_support.probes.ProbeMiddleware",
     "ctxfy_support.envelope.ErrorEnvelopeMiddleware",
     "ctxfy_support.transport_security.TransportSecurityMiddleware",
+    "ctxfy_support.front_doors.APIDoor",
+    # The back-office, the reference and files; /v1/ never comes here.
     "ctxfy_support.error_pages.ErrorPageMiddleware",
-    "accounts.middleware.AccountMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -70,6 +72,8 @@ MIDDLEWARE = [
     "axes.middleware.AxesMiddleware",
     "accounts.password_attempts.PasswordAttemptsMiddleware",
 ]
+# What a request under /v1/ passes behind its door.
+API_MIDDLEWARE = ["accounts.middleware.AccountMiddleware"]
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",

@@ -12,8 +12,8 @@ handler404 = "ctxfy_support.error_pages.show_not_found"
 handler500 = "ctxfy_support.error_pages.show_crash"
 
 urlpatterns: list[URLPattern | URLResolver] = [
-    path("v1/", include("accounts.urls")),
     path("v1/support/", include("support.api.urls")),
+    path("v1/", include("accounts.urls")),
     # No cookie counts here, so that another method gets a 405 and not a page about CSRF.
     path("openapi.json", csrf_exempt(openapi)),
     path("docs", csrf_exempt(docs)),

@@ -1,19 +1,26 @@
 """A ticket as it was sent, the account as it was at that moment, and where triage stands."""
 
+import uuid
 from typing import Any, Protocol
 
 from django.conf import settings
-from django.db import IntegrityError, models
+from django.db import models
 from django.db.models import Q
-from django.db.models.functions import Now
 
 from support.mail_channel import MailChannel as MailChannel
 from support.mailboxes import is_mail_configured
-from support.outbox import EmailStatus, OutboxMessage, OutboxQuerySet, outbox_indexes
+from support.outbox import (
+    EmailStatus,
+    OutboxMessage,
+    OutboxQuerySet,
+    lease_duration,
+    outbox_indexes,
+)
 from support.replies import CannedReply as CannedReply
 from support.replies import Reply as Reply
 from support.saved_views import SavedView as SavedView
 from support.senders import Sender as Sender
+from support.ticket_insert import insert_ticket
 from support.timeline import TicketEvent as TicketEvent
 from support.triage import Tag as Tag
 from support.triage import TicketState as TicketState
@@ -61,21 +68,17 @@ class TicketQuerySet(  # type: ignore[override]  # as_manager(), which django-st
             content_digest=content_digest,
             **fields,
         )
-        if is_mail_configured():
-            ticket.next_attempt_at = Now()
-        else:
+        is_mailed = is_mail_configured()
+        if not is_mailed:
             ticket.email_status = EmailStatus.STORED
         if leased:
-            ticket.lease()
-        try:
-            ticket.save(force_insert=True)
-        except IntegrityError:
-            # The unique constraint decides, so two clients at once cannot both be first.
-            first = self.filter(user=key.user.pk, idempotency_key=idempotency_key).first()
-            if idempotency_key is None or first is None:
-                raise
-            return first, False
-        return ticket, True
+            ticket.lease_token = uuid.uuid4()
+        seconds = lease_duration().total_seconds()
+        # The unique constraint decides, so two clients at once cannot both be first.
+        if insert_ticket(ticket, is_mailed=is_mailed, lease_seconds=seconds):
+            ticket._state.adding = False  # noqa: SLF001  (documented for what loads rows)
+            return ticket, True
+        return self.get(user=key.user.pk, idempotency_key=idempotency_key), False
 
 
 class Ticket(OutboxMessage, Triaged):

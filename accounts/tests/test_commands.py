@@ -5,6 +5,7 @@ from io import StringIO
 import pytest
 from django.core.management import CommandError, call_command
 
+from accounts.admission import admit
 from accounts.models import APIKey, Plan, User
 from accounts.tests.factories import UserFactory
 
@@ -20,7 +21,7 @@ def run(*arguments):
 def test_prints_the_new_key_alone():
     user = UserFactory(username="ada")
     secret = run("create_api_key", "ada", "--name", "CI", "--expires", "2099-01-01T00:00:00Z")
-    key = APIKey.objects.find_active(secret.removesuffix("\n"))
+    key = admit(secret.removesuffix("\n"))
     assert (key.user, key.name) == (user, "CI")
     assert key.expiration_date.isoformat() == "2099-01-01T00:00:00+00:00"
 

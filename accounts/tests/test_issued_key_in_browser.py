@@ -5,7 +5,7 @@ import os
 import pytest
 from django.db import connection
 
-from accounts.models import APIKey
+from accounts.admission import admit
 from accounts.tests.factories import UserFactory
 from ctxfy_support.tests.browser import find_violations
 
@@ -61,7 +61,7 @@ def test_copies_the_key_and_says_so(browse, live_server):
     page.get_by_text("The key is on the clipboard.").wait_for()
     copied = page.evaluate("navigator.clipboard.readText()")
     page.get_by_role("button", name="Copied").wait_for()
-    assert APIKey.objects.find_active(copied).name == "Production"
+    assert admit(copied).name == "Production"
 
 
 def test_copies_where_there_is_no_clipboard_to_write_to(browse, live_server):

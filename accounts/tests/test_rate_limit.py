@@ -66,7 +66,7 @@ def test_begins_a_minute_with_its_first_request(client):
 
 def test_counts_nobody_without_an_account():
     """Every address asks for a key before it counts; one that will not must not break."""
-    request = SimpleNamespace(user=AnonymousUser())
+    request = SimpleNamespace(user=AnonymousUser(), auth=None)
     assert PlanThrottle().allow_request(request, None) is True
 
 

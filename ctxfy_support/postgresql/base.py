@@ -48,12 +48,13 @@ class DatabaseWrapper(base.DatabaseWrapper):
         return connection
 
     def is_usable(self) -> bool:
-        with self._waiting_at_most(HEALTH_CHECK_SECONDS):
+        with self.waiting_at_most(HEALTH_CHECK_SECONDS):
             usable: bool = super().is_usable()
         return usable
 
     @contextmanager
-    def _waiting_at_most(self, seconds: float) -> Iterator[None]:
+    def waiting_at_most(self, seconds: float) -> Iterator[None]:
+        """Bound each wait within the block by so many seconds too."""
         before = self.wait_seconds
         self.wait_seconds = min(seconds, before or seconds)
         try:

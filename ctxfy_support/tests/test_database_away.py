@@ -1,11 +1,13 @@
 """R5: the database stops, is killed, hangs, is locked. Always 503 JSON, and back at once."""
 
 import itertools
+import re
 import sqlite3
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+import psycopg
 import pytest
 import requests
 from django.db import connection
@@ -44,14 +46,19 @@ def postgres():
         yield server
 
 
+def prepare(env):
+    """An account in a new database; return its key."""
+    for command in (["migrate"], ["set_plan", "pro", "--requests-per-minute", "1000000"]):
+        assert run_command(*command, env=env).returncode == 0
+    run_command("set_account", "ada", "--plan", "pro", env=env)
+    return run_command("create_api_key", "ada", env=env).stdout.strip()
+
+
 @pytest.fixture(scope="module")
 def on_postgres(postgres):
     """(the service on a server of its own, a working key)"""
     env = {"DATABASE_URL": postgres.url}
-    for command in (["migrate"], ["set_plan", "pro", "--requests-per-minute", "1000000"]):
-        assert run_command(*command, env=env).returncode == 0
-    run_command("set_account", "ada", "--plan", "pro", env=env)
-    secret = run_command("create_api_key", "ada", env=env).stdout.strip()
+    secret = prepare(env)
     with ServiceProcess(env=env) as service:
         yield service, secret
 
@@ -138,6 +145,48 @@ def test_does_not_hang_with_a_database_that_does(postgres, on_postgres):
     finally:
         postgres.resume()
     assert answers_again(service, secret)
+
+
+@pytest.fixture(scope="module")
+def on_logging_postgres():
+    """(its server, the service with one thread, a working key)"""
+    with PostgresServer(tcp=True, log_statement="all", log_line_prefix="") as server:
+        env = {"DATABASE_URL": server.url}
+        secret = prepare(env)
+        with ServiceProcess(env=env, threads=1) as service:
+            yield server, service, secret
+
+
+def statements_since(server, length):
+    """What the server was asked since its log had that length, but for the metrics' flush."""
+    said = re.split(r"^LOG:  (?:execute \S+|statement): ", server.log[length:], flags=re.MULTILINE)
+    return [statement for statement in said[1:] if "INTO metrics" not in statement]
+
+
+def test_costs_two_statements_and_no_question_whether_the_connection_lives(on_logging_postgres):
+    server, service, secret = on_logging_postgres
+    for _ in range(3):
+        assert post(service, secret).status_code == 201
+    length = len(server.log)
+    assert post(service, secret).status_code == 201
+    first, second = statements_since(server, length)
+    assert "accounts_apikey" in first
+    assert "accounts_requestcount" in first
+    assert "INSERT INTO support_tickets" in second
+
+
+def test_repeats_the_first_statement_where_the_kept_connection_has_died(on_logging_postgres):
+    server, service, secret = on_logging_postgres
+    assert post(service, secret).status_code == 201
+    with psycopg.connect(server.url, autocommit=True) as other:
+        other.execute(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+            " WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'"
+        )
+    length = len(server.log)
+    assert post(service, secret).status_code == 201
+    asked = "".join(statements_since(server, length))
+    assert asked.count("INSERT INTO support_tickets") == 1
 
 
 @pytest.mark.django_db(transaction=True)

@@ -77,7 +77,7 @@ def test_database_away(client, debug, monkeypatch):
     def fail(*args, **kwargs):
         raise OperationalError("password=hunter2")
 
-    monkeypatch.setattr("accounts.models.APIKeyQuerySet.find_active", fail)
+    monkeypatch.setattr("accounts.authentication.admit", fail)
     response = client.post("/v1/support/tickets", headers={"Authorization": "Bearer x"})
     check(response, 503)
     assert int(response["Retry-After"]) >= 1

@@ -21,7 +21,7 @@ def find_idempotency_key(request: Request) -> str | None:
 
     Raises ParseError (400) for an empty, an over-long, a repeated or an unprintable one.
     """
-    value = request.headers.get("Idempotency-Key")
+    value = request.META.get("HTTP_IDEMPOTENCY_KEY")
     if value is None:
         return None
     value = value.strip(" \t")

@@ -3,6 +3,7 @@
 from rest_framework import serializers
 
 from ctxfy_support.fields import TextField
+from ctxfy_support.serializers import RowSerializer
 from support.mailboxes import INVALID_EMAIL, is_email_address
 from support.models import Ticket
 
@@ -34,7 +35,7 @@ class NewTicketSerializer(serializers.Serializer[Ticket]):
         return value
 
 
-class TicketReceiptSerializer(serializers.Serializer[Ticket]):
+class TicketReceiptSerializer(RowSerializer[Ticket]):
     """The four keys of the 201: stored, under which id, and what became of the mail."""
 
     id = serializers.CharField(
