@@ -7,17 +7,15 @@ that still sends when we hang up can read why.
 
 import asyncio
 import sys
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from ctxfy_support.envelope import get_phrase
+from ctxfy_support.serving.config import Config
 from ctxfy_support.serving.lingering import SEND_SECONDS, LingeringTransport
 from ctxfy_support.serving.refusal import RefusedError, make_refusal
-
-if TYPE_CHECKING:
-    from ctxfy_support.serving.web_process import Config
 
 # Read and dropped, while a client still sends what nobody wants.
 LINGER_BYTES = 4 * 1024 * 1024
@@ -30,7 +28,7 @@ GRACE_SECONDS = 0.5
 class Connection(HttpToolsProtocol):
     """A head in time and within bounds, refusals in JSON, and nobody who stays for ever."""
 
-    config: "Config"
+    config: Config
     _head_timer: asyncio.TimerHandle | None = None
     _send_timer: asyncio.TimerHandle | None = None
     _head_bytes = 0

@@ -124,6 +124,33 @@ def test_lets_the_others_pass(name, source):
     assert not find_forbidden(name, source)
 
 
+def find_circles(source):
+    """Modules of ours that a source text can import for the type checker alone."""
+    blocks = [
+        node
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING")
+    ]
+    return [
+        named
+        for block in blocks
+        for named in named_modules(ast.unparse(block))
+        if named.split(".")[0] in PACKAGES
+    ]
+
+
+def test_goes_in_no_circle():
+    found = {name: find_circles(path.read_text()) for name, path in modules()}
+    assert {name: targets for name, targets in found.items() if targets} == {}
+
+
+@pytest.mark.parametrize("condition", ["TYPE_CHECKING", "typing.TYPE_CHECKING"])
+def test_sees_a_circle(condition):
+    assert find_circles(f"if {condition}:\n    from ctxfy_support.serving.config import Config")
+    assert not find_circles(f"if {condition}:\n    from _typeshed.wsgi import WSGIEnvironment")
+    assert not find_circles("if DEBUG:\n    from ctxfy_support.serving.config import Config")
+
+
 # Words for what only an app can know.
 FACTS = re.compile(r"ticket|reply_address|sendgrid|smtp|ctxfy_(?!support)", re.IGNORECASE)
 # The demonstration shows the apps, the others put them together.
