@@ -8,6 +8,7 @@ from django.apps import apps
 from django.db import connection, transaction
 
 from accounts.password_attempts import attempt_limit, hashing
+from accounts.tests.factories import UserFactory
 from accounts.wrong_keys import wrong_keys
 from ctxfy_support.metrics import counters
 from ctxfy_support.tests.browser import Browser
@@ -107,6 +108,12 @@ def fresh_process():
     pool.close()
     for memory in (breaker, wrong_keys, attempt_limit, hashing, counters):
         forget(memory)
+
+
+@pytest.fixture
+def admin_user(db):
+    """pytest-django's, without the third of a second that it takes to hash a password."""
+    return UserFactory(username="admin", is_staff=True, is_superuser=True)
 
 
 @pytest.fixture

@@ -62,7 +62,7 @@ MIDDLEWARE = [
     # The back-office, the reference and files; /v1/ never comes here.
     "ctxfy_support.error_pages.ErrorPageMiddleware",
     "django.middleware.security.SecurityMiddleware",
-    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "ctxfy_support.static_files.StaticFilesMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
