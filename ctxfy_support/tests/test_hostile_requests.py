@@ -43,8 +43,8 @@ def documented_statuses(document, row):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_answers_the_whole_corpus_as_written(service):
-    running, key = service(), make_key()
+def test_answers_the_whole_corpus_as_written(shared_service):
+    running, key = shared_service, make_key()
     document, wrong = requests.get(f"{running.url}/openapi.json", timeout=30).json(), []
     for row in CORPUS:
         answer = parse_answer(running.send_raw(make_request(row, key)))
@@ -79,8 +79,8 @@ def test_answers_generated_bodies(client):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_takes_a_chunked_body(service):
-    running, key = service(), make_key()
+def test_takes_a_chunked_body(shared_service):
+    running, key = shared_service, make_key()
     head = (
         "POST /v1/support/tickets HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n"
         f"Authorization: Bearer {key}\r\nContent-Type: application/json\r\n"
@@ -95,8 +95,8 @@ def test_takes_a_chunked_body(service):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_refuses_a_body_cut_short(service):
-    running, key = service(), make_key()
+def test_refuses_a_body_cut_short(shared_service):
+    running, key = shared_service, make_key()
     head = (
         "POST /v1/support/tickets HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n"
         f"Authorization: Bearer {key}\r\nContent-Type: application/json\r\n"

@@ -52,12 +52,12 @@ def count_tickets():
 
 
 @pytest.mark.parametrize("client", COMMANDS)
-def test_creates_a_ticket(client, service, go_env):
+def test_creates_a_ticket(client, shared_service, go_env):
     command = COMMANDS[client]
     require(command[0])
     if client == "client.sh":
         require("curl")
-    env = {"BASE_URL": service().url, "API_KEY": APIKeyFactory().secret}
+    env = {"BASE_URL": shared_service.url, "API_KEY": APIKeyFactory().secret}
     process = subprocess.run(
         [*command, CLIENTS_DIRECTORY / client],
         env=os.environ | go_env | env,

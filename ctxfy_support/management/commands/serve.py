@@ -1,6 +1,7 @@
 """`manage.py serve`: the production web process, in the foreground until SIGTERM."""
 
 import asyncio
+import gc
 import logging
 import os
 import socket
@@ -55,6 +56,7 @@ class Command(BaseCommand):
             # Here, not above: what starts threads must be imported after the fork.
             from ctxfy_support.wsgi import application
 
+            gc.freeze()  # Nothing of all this is garbage, so no request waits for a look at it.
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
                 runner.run(run(listener, application, chosen, pipe))
 

@@ -164,8 +164,7 @@ def test_is_exact_under_twenty_clients(service, smtp_server):
 
 
 @pytest.mark.parametrize("lines", [("a", "b"), ('"a', 'b"'), ('"a"', '"b"')])
-def test_refuses_two_header_lines(service, lines):
-    running = service()
+def test_refuses_two_header_lines(shared_service, lines):
     secret, body = APIKeyFactory().secret, json.dumps(TICKET)
     keys = "".join(f"Idempotency-Key: {line}\r\n" for line in lines)
     request = (
@@ -173,4 +172,4 @@ def test_refuses_two_header_lines(service, lines):
         f"Content-Type: application/json\r\n{keys}"
         f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n{body}"
     )
-    assert b"400 Bad Request" in running.send_raw(request.encode())
+    assert b"400 Bad Request" in shared_service.send_raw(request.encode())

@@ -136,8 +136,8 @@ def broken_export(bea):
 
 
 @on_sqlite
-def test_shows_that_an_export_is_not_whole(bea, broken_export, service, browse):
-    page = log_in(browse, service(), may_fail="/export/")
+def test_shows_that_an_export_is_not_whole(bea, broken_export, shared_service, browse):
+    page = log_in(browse, shared_service, may_fail="/export/")
     page.goto(page.url + "support/ticket/?tab=all")
     downloads = []
     page.on("download", lambda download: downloads.append(download))
@@ -147,10 +147,10 @@ def test_shows_that_an_export_is_not_whole(bea, broken_export, service, browse):
     assert downloads == []
 
 
-def test_asks_before_a_second_claim(bea, service, browse):
+def test_asks_before_a_second_claim(bea, shared_service, browse):
     colleague = make_staff("Agents", "cem")
     TicketFactory(assignee=colleague, email_status="sent")
-    page = log_in(browse, service())
+    page = log_in(browse, shared_service)
     page.goto(page.url + "support/ticket/")
     page.get_by_role("link", name="Charged twice in October.").click()
     page.get_by_role("button", name="I take this").click()
@@ -258,8 +258,8 @@ def test_says_first_that_somebody_answered(bea, service, smtp_server, browse):
 
 
 @on_sqlite
-def test_works_on_an_empty_list(bea, service, browse):
-    page = log_in(browse, service())
+def test_works_on_an_empty_list(bea, shared_service, browse):
+    page = log_in(browse, shared_service)
     page.goto(page.url + "support/ticket/")
     see(page, "Nothing here. Well done.")
     assert_good(page)
@@ -303,8 +303,8 @@ def test_bears_long_words_on_a_phone(bea, service, smtp_server, browse):
 
 @on_sqlite
 @pytest.mark.parametrize(("theme", "width"), [("light", 1280), ("dark", 375)])
-def test_shows_readable_errors(bea, service, browse, theme, width):
-    page = log_in(browse, service(), theme=theme, width=width, may_fail="/admin/")
+def test_shows_readable_errors(bea, shared_service, browse, theme, width):
+    page = log_in(browse, shared_service, theme=theme, width=width, may_fail="/admin/")
     origin = page.url.removesuffix("/admin/")
     for path in ("/admin/nothing/", "/admin/logout/"):
         page.goto(origin + path)
@@ -321,10 +321,10 @@ def test_shows_readable_errors(bea, service, browse, theme, width):
     assert_good(page)
 
 
-def test_changes_what_is_ticked(bea, service, browse):
+def test_changes_what_is_ticked(bea, shared_service, browse):
     Tag.objects.create(name="outage")
     TicketFactory.create_batch(3, email_status="sent")
-    page = log_in(browse, service())
+    page = log_in(browse, shared_service)
     page.goto(page.url + "support/ticket/")
     page.get_by_label("Tick every ticket").check()
     page.get_by_label("Set the priority").select_option("High")
@@ -335,9 +335,9 @@ def test_changes_what_is_ticked(bea, service, browse):
     assert Ticket.objects.filter(priority=3, tags__name="outage").count() == 3
 
 
-def test_saves_a_view(bea, service, browse):
+def test_saves_a_view(bea, shared_service, browse):
     TicketFactory(type="technical", email_status="sent")
-    page = log_in(browse, service())
+    page = log_in(browse, shared_service)
     page.goto(page.url + "support/ticket/")
     page.get_by_label("Type", exact=True).select_option("technical")
     page.wait_for_url("**type=technical**")
@@ -351,14 +351,14 @@ def test_saves_a_view(bea, service, browse):
 
 @on_sqlite
 @pytest.mark.parametrize(("theme", "width"), [("light", 1280), ("dark", 375)])
-def test_is_readable_for_everybody(bea, service, browse, theme, width):
+def test_is_readable_for_everybody(bea, shared_service, browse, theme, width):
     ticket = TicketFactory(email_status="failed", last_error="message 554: refused")
     ticket.add_note(bea, "A note")
     Reply.objects.create(ticket=ticket, to="a@x.example", text="x", email_status="failed")
     APIKeyFactory(user=ticket.user)
     bea.is_superuser = True
     bea.save()
-    page = log_in(browse, service(), theme=theme, width=width)
+    page = log_in(browse, shared_service, theme=theme, width=width)
     assert_good(page)
     models = ["accounts_user", "accounts_plan", "accounts_apikey", "auth_group"]
     models += ["support_cannedreply", "support_tag", "support_savedview"]
