@@ -5,8 +5,7 @@ and asks every field how to read its value for each row.
 """
 
 from collections.abc import Callable
-from functools import cached_property
-from operator import attrgetter
+from functools import cached_property, partial
 from typing import Any, TypeVar
 
 from rest_framework import serializers
@@ -17,22 +16,28 @@ M = TypeVar("M")
 
 
 class RowSerializer(serializers.Serializer[M]):
-    """Shows a row's attributes; an instance keeps nothing of what it shows."""
+    """Shows rows, instances of a model or what its values() gives; it keeps nothing of them."""
 
-    def to_representation(self, instance: M) -> dict[str, Any]:
-        shown = {}
-        for name, read, write in self._columns:
-            value = read(instance)
+    def to_representation(self, instance: M | dict[str, object]) -> dict[str, Any]:
+        read = instance.__getitem__ if isinstance(instance, dict) else partial(getattr, instance)
+        shown: dict[str, Any] = {}
+        for name, source, write in self._columns:
+            value = read(source)
             shown[name] = None if value is None else write(value)
         return shown
 
+    @property
+    def sources(self) -> list[str]:
+        """The columns that it shows, for values(): no instance is made of what is only shown."""
+        return [source for _, source, _ in self._columns]
+
     @cached_property
-    def _columns(self) -> list[tuple[str, Callable[[M], object], Callable[[Any], object]]]:
-        """Each field's name, how its value is read, and how it is written."""
+    def _columns(self) -> list[tuple[str, str, Callable[[Any], object]]]:
+        """Each field's name, where its value is, and how it is written."""
         return [
             (
                 str(field.field_name),
-                attrgetter(".".join(field.source_attrs)),
+                str(field.source),
                 write_moment
                 if type(field) is serializers.DateTimeField
                 else field.to_representation,

@@ -46,26 +46,19 @@ class TicketViewSet(viewsets.GenericViewSet[Ticket]):
     pagination_class = TicketPages
 
     def get_queryset(self) -> TicketQuerySet:
-        shown = ("id", "created_at", "email_status", "sent_at", "type", "reply_address", "message")
-        mine = Ticket.objects.filter(user=self.request.user.pk)
-        return mine.only(*shown, "state", "updated_at")
-
-    def get_object(self) -> Ticket:
-        """The caller's ticket; anybody else's, an unknown and a malformed id are one 404."""
-        ticket_id = parse_id(self.kwargs["pk"])
-        ticket: Ticket | None = None
-        if ticket_id is not None:
-            ticket = self.get_queryset().filter(pk=ticket_id).first()
-        if ticket is None:
-            raise Http404
-        return ticket
+        return Ticket.objects.filter(user=self.request.user.pk)
 
     def list(self, request: Request, *args: object, **kwargs: object) -> Response:
-        page = self.paginate_queryset(self.get_queryset())
+        page = self.paginate_queryset(self.get_queryset().values(*TICKET.sources))
         return self.get_paginated_response([TICKET.to_representation(row) for row in page or ()])
 
     def retrieve(self, request: Request, *args: object, **kwargs: object) -> Response:
-        return Response(TICKET.to_representation(self.get_object()))
+        """The caller's ticket; anybody else's, an unknown and a malformed id are one 404."""
+        if ticket_id := parse_id(self.kwargs["pk"]):
+            mine = self.get_queryset().filter(pk=ticket_id)
+            if row := mine.values(*TICKET.sources).first():
+                return Response(TICKET.to_representation(row))
+        raise Http404
 
     def create(self, request: Request, *args: object, **kwargs: object) -> Response:
         fields = NEW_TICKET.run_validation(request.data)
