@@ -14,7 +14,7 @@ import io
 import logging
 import threading
 from collections.abc import Callable, Coroutine, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
 from asgiref.typing import ASGIReceiveCallable, ASGISendCallable, HTTPScope
@@ -23,6 +23,7 @@ from django.conf import settings
 from ctxfy_support.serving.body import BodyNotWholeError, Incoming, LateBody, Patience
 from ctxfy_support.serving.environ import make_environ
 from ctxfy_support.serving.refusal import Headers, RefusedError, make_refusal
+from ctxfy_support.serving.turns import Turns
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
@@ -40,12 +41,12 @@ _Write: TypeAlias = Callable[[bytes], None]
 
 
 class Threads:
-    """So many threads, the queue before them, and the bodies that are still on their way."""
+    """So many turns (turns.py), the queue for them, and the bodies that are still on their way."""
 
     def __init__(self, application: "WSGIApplication", count: int) -> None:
         self._application, self._count = application, count
         self._loop = asyncio.get_running_loop()
-        self._pool = ThreadPoolExecutor(count, "request")
+        self._turns = Turns(count)
         # However many keys somebody has, half of the threads never wait for a slow body.
         self._body_turns = threading.BoundedSemaphore(max(1, count // 2))
         self._in_hand = 0
@@ -70,7 +71,7 @@ class Threads:
 
     def stop(self) -> None:
         """Return once the threads have finished what they have."""
-        self._pool.shutdown()
+        self._turns.shutdown()
 
     async def _make_input(
         self, environ: "WSGIEnvironment", incoming: Incoming
@@ -118,7 +119,7 @@ class Threads:
         whole: asyncio.Future[Answer | None] = self._loop.create_future()
         self._in_hand += 1
         try:
-            self._pool.submit(self._run, environ, incoming, send, whole)
+            self._turns.submit(partial(self._run, environ, incoming, send, whole))
             answer = await whole
         finally:
             self._in_hand -= 1
