@@ -30,10 +30,11 @@ chaos: $(VENV)/.installed-dev
 	$(VENV)/bin/python -m support.tests.chaos
 	$(VENV)/bin/python -m ctxfy_support.tests.chaos
 
-# What requests and pages cost, as ratios within one run.
+# What requests, pages and mails cost, as ratios within one run.
 bench: $(VENV)/.installed-dev
 	$(VENV)/bin/python -m ctxfy_support.tests.bench
 	$(VENV)/bin/python -m support.tests.back_office.bench
+	$(VENV)/bin/python -m support.tests.delivery.bench
 
 # Whether the tests notice when the code is changed; make mutants SHARE=10 takes a tenth.
 mutants: $(VENV)/.installed-dev
