@@ -107,6 +107,8 @@ class Ticket(OutboxMessage, Triaged):
 
     objects = TicketQuerySet.as_manager()
 
+    MAILED_WITH = ("user",)
+
     class Meta:
         db_table = "support_tickets"
         ordering = ["-created_at", "-id"]

@@ -41,6 +41,8 @@ class Reply(OutboxMessage):
 
     objects = OutboxQuerySet["Reply"].as_manager()
 
+    MAILED_WITH = ("ticket",)
+
     class Meta:
         db_table = "support_replies"
         verbose_name_plural = "replies"

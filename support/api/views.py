@@ -11,6 +11,7 @@ from rest_framework.response import Response
 
 from ctxfy_support.ids import parse_id
 from ctxfy_support.pagination import PageEnvelope
+from ctxfy_support.serving.turns import lend_turn
 from support.api.idempotency import (
     digest_content,
     find_idempotency_key,
@@ -92,6 +93,8 @@ class TicketViewSet(viewsets.GenericViewSet[Ticket]):
         if settings.SUPPORT_EMAIL_DELIVERY != "inline":
             return
         end = time.monotonic() + settings.SUPPORT_EMAIL_DEADLINE
+        if ticket.is_in_first_attempt():
+            lend_turn()
         while ticket.is_in_first_attempt() and time.monotonic() < end:
             time.sleep(FIRST_ATTEMPT_POLL_SECONDS)
             ticket.refresh_from_db()

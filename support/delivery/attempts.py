@@ -8,6 +8,7 @@ leaves a leased row, which comes back when its lease ends.
 import logging
 import threading
 import time
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from django.conf import settings
@@ -15,6 +16,7 @@ from django.db import Error as DatabaseFailure
 from django.db import connection
 from django.utils import timezone
 
+from ctxfy_support.serving.turns import may_lend_turn
 from support.answering import record_failure
 from support.delivery.breaker import UNREACHABLE_CODES, breaker
 from support.delivery.composing import compose
@@ -26,6 +28,11 @@ from support.models import Reply, Ticket, outboxes
 from support.outbox import AttemptEntry, OutboxMessage, OutboxQuerySet
 
 logger = logging.getLogger(__name__)
+
+# Threads of this process that send what its requests, too many at once, have left.
+BACKGROUND_SENDERS = 4
+_background_senders = threading.BoundedSemaphore(BACKGROUND_SENDERS)
+_something_waits = threading.Event()
 
 DATABASE_AWAY = Failure(FailureKind.TRANSIENT, "database", "The database did not answer")
 
@@ -102,14 +109,14 @@ def _record(row: OutboxMessage, failure: Failure | None, started_at: datetime, t
         logger.log(level, "Mail %s was not accepted: %s", row.pk, failure)
 
 
-def claim_next(
-    rows: OutboxQuerySet[OutboxMessage] | None = None, patience: timedelta = timedelta(0)
-) -> OutboxMessage | None:
-    """Lease the row (of `rows`, else of any outbox) whose time came first; None if none is due."""
+def claim_due(
+    count: int, extra: timedelta, rows: OutboxQuerySet[OutboxMessage] | None = None
+) -> list[OutboxMessage]:
+    """Lease up to `count` rows (of `rows`, else of one outbox) whose time came first."""
     for queue in outboxes() if rows is None else (rows,):
-        if row := queue.due().order_by("next_attempt_at").claim(patience):
-            return row
-    return None
+        if claimed := queue.due().order_by("next_attempt_at").claim_many(count, extra):
+            return claimed
+    return []
 
 
 def attempt_next(
@@ -126,9 +133,10 @@ def attempt_next(
         return None
     if not down:
         patience = timedelta(0)
-    row = claim_next(rows, patience)
-    if row is None:
+    claimed = claim_due(1, patience, rows)
+    if not claimed:
         return None
+    [row] = claimed
     if down and not breaker.take_probe():
         row.release()
         return None
@@ -136,22 +144,40 @@ def attempt_next(
 
 
 def sends_inline() -> bool:
-    """Whether a request sends its own mail: delivery is `inline`, and the channel is up."""
-    return _is_inline() and not breaker.is_down()
+    """Whether a request sends its own mail.
+
+    Where delivery is `inline`, the channel is up, and not too many requests of this process wait
+    for the provider already.
+    """
+    return _is_inline() and may_lend_turn() and not breaker.is_down()
 
 
 def probe_in_background() -> None:
-    """Find out, at no request's cost, whether a channel that is down is back."""
-    if not _is_inline() or not breaker.is_down() or not breaker.is_probe_due():
+    """See to what a request has stored and does not send, at no request's cost.
+
+    Find out whether a channel that is down is back; where it is up, send what is due.
+    """
+    if not _is_inline():
         return
-    try:
-        threading.Thread(target=_probe, daemon=True).start()
-    except RuntimeError:
-        logger.exception("No thread for a probe")
+    if breaker.is_down():
+        if breaker.is_probe_due():
+            _start(_probe, "a probe")
+        return
+    _something_waits.set()
+    if _background_senders.acquire(blocking=False):
+        _start(_send_what_waits, "what waits", or_else=_background_senders.release)
 
 
 def _is_inline() -> bool:
     return is_mail_configured() and settings.SUPPORT_EMAIL_DELIVERY == "inline"
+
+
+def _start(work: Callable[[], object], name: str, or_else: Callable[[], object] = bool) -> None:
+    try:
+        threading.Thread(target=work, daemon=True).start()
+    except RuntimeError:
+        or_else()
+        logger.exception("No thread for %s", name)
 
 
 def _probe() -> None:
@@ -159,6 +185,23 @@ def _probe() -> None:
         attempt_next()
     except DatabaseFailure:
         logger.exception("The channel could not be probed")
+    finally:
+        connection.close()
+
+
+def _send_what_waits() -> None:
+    """Send until nothing is due; what comes just before the end is not left behind."""
+    is_ours = True
+    try:
+        while is_ours:
+            _something_waits.clear()
+            while attempt_next():
+                pass
+            _background_senders.release()
+            is_ours = _something_waits.is_set() and _background_senders.acquire(blocking=False)
+    except DatabaseFailure:
+        _background_senders.release()
+        logger.exception("What waited could not be sent")
     finally:
         connection.close()
 

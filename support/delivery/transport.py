@@ -5,6 +5,7 @@ The only module that touches Django's mail connections.
 
 import contextlib
 import contextvars
+import queue
 import threading
 import time
 from datetime import timedelta
@@ -13,6 +14,7 @@ from typing import Any
 from django.conf import settings
 from django.core.mail import EmailMessage, get_connection
 
+from ctxfy_support.serving.turns import lend_turn
 from support.failures import DeadlineExceededError, Phase
 
 LONGEST_IDLE_SECONDS = 20
@@ -23,8 +25,29 @@ PATIENCE = timedelta(seconds=20)
 GRACE_SECONDS = 0.1
 
 
+class _Attempt:
+    """A mail on its way; `opened` is set, and `outcome` given, by the thread that sends it."""
+
+    def __init__(self, message: EmailMessage) -> None:
+        self.message = message
+        self.context = contextvars.copy_context()
+        self.opened = threading.Event()
+        self._outcome: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
+
+    def end(self, error: BaseException | None) -> None:
+        self._outcome.put(error)
+        self.opened.set()
+
+    def wait(self, seconds: float) -> tuple[bool, BaseException | None]:
+        """(whether it has ended within so many seconds, the error that it ended with)"""
+        try:
+            return True, self._outcome.get(timeout=seconds)
+        except queue.Empty:
+            return False, None
+
+
 class Connection:
-    """One connection; its attempts run in a thread of their own, which the deadline abandons.
+    """One connection; its attempts run in a thread of its own, which the deadline abandons.
 
     Whoever waits for the attempt also records its outcome, so an abandoned one records nothing.
     """
@@ -36,41 +59,50 @@ class Connection:
         self.backend: Any = get_connection(timeout=seconds)
         self.last_used = time.monotonic()
         self.is_aborted = False
+        self._attempts: queue.SimpleQueue[_Attempt | None] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
 
     def send(self, message: EmailMessage, seconds: float) -> None:
         """Return once the mail is accepted; raise DeadlineExceededError or the backend's error.
 
         With patience, the seconds count from when the connection is open, which may take its own.
         """
-        opened, done = threading.Event(), threading.Event()
-        errors: list[BaseException] = []
-
-        def attempt() -> None:
-            try:
-                self.backend.open()
-                opened.set()
-                if not self.backend.send_messages([message]):
-                    raise RuntimeError("the backend sent nothing")
-            except BaseException as exc:
-                errors.append(exc)
-                # Here, because this thread alone knows that nobody uses the socket any more.
-                with contextlib.suppress(OSError):
-                    self.backend.close()
-            finally:
-                opened.set()
-                done.set()
-
-        context = contextvars.copy_context()
-        threading.Thread(target=context.run, args=(attempt,), daemon=True).start()
-        in_time = not self.patience or opened.wait(seconds + self.patience)
-        if not in_time or not done.wait(seconds):
+        attempt = _Attempt(message)
+        if self._thread is None:
+            self._thread = threading.Thread(target=self.run, daemon=True)
+            self._thread.start()
+        self._attempts.put(attempt)
+        lend_turn()
+        in_time = not self.patience or attempt.opened.wait(seconds + self.patience)
+        ended, error = attempt.wait(seconds) if in_time else (False, None)
+        if not ended:
             phase = self.phase
             self.abort()
-            if not done.wait(GRACE_SECONDS) or errors:
+            ended, error = attempt.wait(GRACE_SECONDS)
+            if not ended or error:
                 raise DeadlineExceededError(phase)
-        if errors:
-            raise errors[0]
+        if error:
+            raise error
         self.last_used = time.monotonic()
+
+    def run(self) -> None:
+        """Make one attempt after the other, until there is nothing more to come."""
+        while attempt := self._attempts.get():
+            attempt.end(attempt.context.run(self._try, attempt))
+            del attempt
+
+    def _try(self, attempt: _Attempt) -> BaseException | None:
+        try:
+            self.backend.open()
+            attempt.opened.set()
+            if not self.backend.send_messages([attempt.message]):
+                raise RuntimeError("the backend sent nothing")
+        except BaseException as exc:
+            # Here, because this thread alone knows that nobody uses the socket any more.
+            with contextlib.suppress(OSError):
+                self.backend.close()
+            return exc
+        return None
 
     @property
     def phase(self) -> Phase:
@@ -80,11 +112,13 @@ class Connection:
     def abort(self) -> None:
         """Shut the sockets under an attempt that may still be running; no other can follow."""
         self.is_aborted = True
+        self._attempts.put(None)
         if watch := getattr(self.backend, "watch", None):
             watch.abort()
 
     def close(self) -> None:
         """Close the connection without waiting for the other side."""
+        self._attempts.put(None)
         self.backend.close()
         if watch := getattr(self.backend, "watch", None):
             watch.release()

@@ -35,6 +35,7 @@ from ctxfy_support.tests.smtp_server import SMTPServer
 DEADLINE_SECONDS = 2
 MAIL_WITHIN_SECONDS = 60
 RUN_SECONDS = 600
+CLIENT_THREADS = 6
 DATABASES = ("SQLite", "PostgreSQL")
 DEADLINES = "support/tests/delivery/test_deadline.py"
 TRANSPORTS = {"SMTP": SMTPServer, "SendGrid": SendGridServer}
@@ -121,7 +122,7 @@ class Fleet:
 class Clients:
     """Threads that post so many tickets, each until it is answered 201."""
 
-    def __init__(self, services, *, tickets, threads=6):
+    def __init__(self, services, *, tickets, threads=CLIENT_THREADS):
         self.told = {}
         self.answers = Counter()
         self._urls = [f"{service.url}/v1/support/tickets" for service in services]
@@ -294,8 +295,8 @@ def run_kills(env, server, *, tickets, kills, services=2, workers=3, settle=wait
 def run_stops(env, server, *, tickets, workers=3):
     """Stop every sender for twice its lease while a spare one goes on.
 
-    Return the outcome, how many mails the stopped had in hand, and how many rows they marked
-    afterwards.
+    Return the outcome, how many mails the stopped may have had on their way (a worker has one,
+    however many rows it holds, and a request has one), and how many rows they marked afterwards.
     """
     from support.outbox import LEASE_MARGIN
 
@@ -311,7 +312,8 @@ def run_stops(env, server, *, tickets, workers=3):
         for process in fleet.processes:
             process.pause()
         stopped_at = time.monotonic()
-        in_hand = all_tickets().filter(leased_until__isnull=False).count()
+        leased = all_tickets().filter(leased_until__isnull=False).count()
+        in_hand = min(leased, workers + CLIENT_THREADS)
         report_progress(f"stopped for {2 * lease_seconds:.0f} s with {in_hand} mails in hand")
         with Fleet(env, services=0, workers=1):
             time.sleep(2 * lease_seconds - (time.monotonic() - stopped_at))

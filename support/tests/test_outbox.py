@@ -172,7 +172,7 @@ def test_is_not_in_its_first_attempt_from_the_end_of_the_lease_on(stopped_clock)
 
 
 def test_reads_no_row_where_there_is_none_to_take(django_assert_num_queries):
-    with django_assert_num_queries(3):  # The statement that decides, between two of a transaction.
+    with django_assert_num_queries(1):  # The statement that decides.
         assert Ticket.objects.due().claim() is None
 
 

@@ -2,8 +2,9 @@
 
 import contextlib
 import logging
+import time
 from argparse import ArgumentParser
-from collections import Counter
+from collections import Counter, deque
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -17,11 +18,11 @@ from tqdm import tqdm
 from ctxfy_support.metrics import counters
 from ctxfy_support.start import log_warnings
 from ctxfy_support.waits import limit_statements
-from support.delivery import attempts
+from support.delivery import batches
 from support.delivery.command_arguments import at_least_one, moment, seconds
 from support.delivery.stop_request import StopRequest
 from support.delivery.transport import pool
-from support.failures import FailureKind
+from support.failures import Failure, FailureKind
 from support.mailboxes import find_missing_credentials, is_mail_configured
 from support.models import Ticket, outboxes
 from support.outbox import EmailStatus, OutboxMessage, OutboxQuerySet
@@ -81,7 +82,7 @@ class Command(BaseCommand):
         )
 
     def handle(self, *, watch: bool, dry_run: bool, interval: float, **options: Any) -> None:
-        self.stop = StopRequest()
+        self.stop, self.is_refused = StopRequest(), False
         self.counts: Counter[str] = Counter()
         if not dry_run and not is_mail_configured():
             log_warnings()
@@ -183,47 +184,67 @@ class Command(BaseCommand):
 
     def send(self, candidates: list[Candidate], *, due: bool) -> None:
         """Try each row once, as far as nobody else takes it first; stop at a refused channel."""
+        waiting, pace = deque(candidates), batches.Pace()
         on_terminal = self.stderr.isatty()
         with tqdm(total=len(candidates), unit="mail", disable=not on_terminal) as progress:
-            for done, candidate in enumerate(candidates):
+            while waiting and not self.is_over():
                 if not connection.in_atomic_block:  # A caller's transaction, in tests.
                     close_old_connections()
-                row = self.claim(candidate, due=due)
-                progress.update()
-                if row is not None:
-                    failure = attempts.attempt(row)
-                    self.counts[row.email_status] += 1
-                    if failure or not on_terminal:
+                chosen = [waiting.popleft() for _ in range(min(pace.count, len(waiting)))]
+                taken_at = time.monotonic()
+                claimed = self.claim(chosen, due=due)
+                with contextlib.closing(batches.attempt_each(claimed, taken_at, pace)) as tries:
+                    for row, failure in tries:
                         with progress.external_write_mode(file=self.stdout):
-                            self.stdout.write(f"{row.pk} {failure or 'sent'}")
-                    refused = failure is not None and failure.kind is FailureKind.CHANNEL
-                    if failure and refused:
-                        self.stderr.write(
-                            f"Stopped: {failure.text} ({failure.code}). Every mail would be "
-                            "refused like this one; mend the settings (README, Settings) and run "
-                            "this again."
-                        )
-                    if refused or self.stop.is_made:
-                        for untried in candidates[done + 1 :]:
-                            self.count_untried(untried)
-                        break
+                            self.report(row, failure, quietly=on_terminal)
+                        claimed.remove(row)
+                        if self.is_over():
+                            break
+                # What there was no time for; everything else was tried, or somebody was faster.
+                untried = {row.pk for row in claimed}
+                waiting.extendleft(row for row in reversed(chosen) if row.pk in untried)
+                progress.update(len(chosen) - len(untried))
+        for candidate in waiting:
+            self.count_untried(candidate)
 
-    def claim(self, candidate: Candidate, *, due: bool) -> OutboxMessage | None:
-        """Lease the row, if it still is as it was chosen; None if somebody else was faster."""
-        rows = candidate.outbox.filter(pk=candidate.pk)
-        if due:
-            return rows.due().claim()
-        if candidate.status == EmailStatus.STORED:
-            # Before it is tried: whoever dies in the attempt leaves a row that others will take.
-            rows.filter(email_status=EmailStatus.STORED).queue_again()
-        row = rows.unsent().claim()
-        if row is not None:
-            row.retrying_since = None  # Asked for by a person: GIVE_UP_AFTER starts afresh.
-        return row
+    def is_over(self) -> bool:
+        """Whether nothing more is to be tried."""
+        return self.stop.is_made or self.is_refused
+
+    def report(self, row: OutboxMessage, failure: Failure | None, *, quietly: bool) -> None:
+        """Count one attempt and say what came of it; `quietly`: only where it failed."""
+        self.counts[row.email_status] += 1
+        if failure or not quietly:
+            self.stdout.write(f"{row.pk} {failure or 'sent'}")
+        if failure and failure.kind is FailureKind.CHANNEL:
+            self.is_refused = True
+            self.stderr.write(
+                f"Stopped: {failure.text} ({failure.code}). Every mail would be refused like this "
+                "one; mend the settings (README, Settings) and run this again."
+            )
+
+    def claim(self, chosen: list[Candidate], *, due: bool) -> list[OutboxMessage]:
+        """Lease those that still are as they were chosen, in their order; others were faster."""
+        claimed: dict[UUID, OutboxMessage] = {}
+        for queue in outboxes():
+            ids = [candidate.pk for candidate in chosen if candidate.outbox.model is queue.model]
+            stored = [row.pk for row in chosen if row.status == EmailStatus.STORED]
+            if not ids:
+                continue
+            if stored and queue.model is Ticket:
+                # Before they are tried: whoever dies in it leaves rows that others will take.
+                queue.filter(pk__in=stored, email_status=EmailStatus.STORED).queue_again()
+            rows = queue.filter(pk__in=ids)
+            rows = rows.due() if due else rows.unsent()
+            claimed |= {row.pk: row for row in rows.claim_many(len(ids), batches.HOLD)}
+        if not due:
+            for row in claimed.values():
+                row.retrying_since = None  # Asked for by a person: GIVE_UP_AFTER starts afresh.
+        return [claimed[candidate.pk] for candidate in chosen if candidate.pk in claimed]
 
     def watch(self, interval: float) -> None:
         """Send what is due until SIGTERM or SIGINT; a database that is away is waited for."""
-        heartbeat = Heartbeat()
+        heartbeat, pace = Heartbeat(), batches.Pace()
         logger.info("Watching for mail that is due")
         limit_statements(STATEMENT_LIMIT_MS)
         counters.start()
@@ -231,19 +252,28 @@ class Command(BaseCommand):
             try:
                 close_old_connections()
                 heartbeat.beat()
-                tried = attempts.attempt_next()
+                tried = self.send_batch(pace)
             except DatabaseFailure as exc:
                 logger.warning("The database did not answer (%s); trying again", type(exc).__name__)
                 connection.close()
                 self.stop.wait(max(interval, 1))
                 continue
-            if tried:
-                self.counts[tried[0].email_status] += 1
-            else:
+            if not tried:
                 pool.close_stale()
                 self.stop.wait(interval)
         with contextlib.suppress(DatabaseFailure):
             heartbeat.end()
+
+    def send_batch(self, pace: batches.Pace) -> bool:
+        """Send some of what is due; return whether there was anything to try."""
+        tried = False
+        with contextlib.closing(batches.attempt_due(pace)) as tries:
+            for row, _ in tries:
+                tried = True
+                self.counts[row.email_status] += 1
+                if self.stop.is_made:
+                    break
+        return tried
 
     def count_untried(self, candidate: Candidate) -> None:
         """A row that stays as it is; one that was only stored is still to be sent."""

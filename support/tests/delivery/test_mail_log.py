@@ -140,7 +140,7 @@ def test_says_what_nobody_expected(settings, server, said):
 
 
 def test_says_that_a_mail_could_not_be_read(server, said):
-    row = held()
+    row = Ticket.objects.get(pk=held().pk)  # As a request has it: without the account.
     with database_away_for("accounts_user"):
         failure = attempts.attempt(row)
     assert str(failure) == "transient database: The database did not answer"
