@@ -37,6 +37,14 @@ class User(AbstractUser):
     plan = models.ForeignKey(Plan, on_delete=models.PROTECT, default="free")
     token_balance = models.BigIntegerField(default=0, help_text="tokens left, may be negative")
 
+    class Meta(AbstractUser.Meta):
+        indexes = [
+            # Every page of the queue names the few who work here, however many accounts there are.
+            models.Index(
+                fields=["username"], name="accounts_user_agents", condition=Q(is_staff=True)
+            ),
+        ]
+
 
 class APIKeyQuerySet(models.QuerySet["APIKey"]):
     def issue(

@@ -16,7 +16,6 @@ from django.contrib.auth.models import AbstractUser
 from django.db.models import Q
 
 from support.back_office.queue import Queue
-from support.back_office.tabs import COUNT_LIMIT
 from support.models import Ticket
 from support.timeline import EventKind, TicketEvent, make_event
 
@@ -74,8 +73,7 @@ class Export:
         self._queue, self._agent = queue, agent
         self._ids: list[UUID] | None = None
         if queue.is_counted:
-            newest = queue.tickets.order_by(*NEWEST).values_list("pk", flat=True)
-            self._ids = list(newest[:COUNT_LIMIT])
+            self._ids = queue.newest_ids()
         self.count = None if self._ids is None else len(self._ids)
 
     def lines(self) -> Iterator[str]:

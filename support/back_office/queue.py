@@ -5,15 +5,15 @@ Nothing counts or skips more than COUNT_LIMIT rows, however many there are.
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from functools import cached_property
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 from urllib.parse import urlencode
 from uuid import UUID
 
 from django.contrib.auth.models import AbstractUser
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.db.models.functions import Left
 from django.http import QueryDict
 from django.utils import timezone
@@ -23,10 +23,13 @@ from support.back_office.tabs import (
     COUNT_LIMIT,
     TAB_COUNT_LIMIT,
     TABS,
+    count_parts,
+    count_tab,
     count_up_to,
     failed_answers_of,
     has_mail,
     in_tab,
+    split_by_mail,
 )
 from support.models import Reply, Ticket, TicketQuerySet
 from support.outbox import EmailStatus
@@ -35,9 +38,16 @@ from support.triage import Priority, TicketState
 PER_PAGE = 50
 OPENING_CHARACTERS = 300
 RECENT_TICKETS = 500
+# So many of a tag are sorted rather than looked for.
+FEW_TAGGED = 2_000
+UNSENT = [EmailStatus.PENDING, EmailStatus.FAILED]
+# The filters whose indexes tell solved tickets from unsolved ones.
+SPLIT = {"state", "type", "plan", "priority", "assignee"}
 # About where a search row by row takes as long as one by the index of words.
 FEW_ROWS = 30_000
 MOST_FAILED_ANSWERS = 100
+# So many among the newest FEW_ROWS: a word that a list by time comes upon again and again.
+MANY_FOUND = 500
 
 ORDERS = {
     "next": ("Urgent, then oldest", ("-priority", "created_at", "id")),
@@ -69,6 +79,8 @@ class Match(NamedTuple):
     priority: int
 
 
+Rows: TypeAlias = QuerySet[Ticket, tuple[UUID, datetime, int]]
+
 # The same orders for rows that are in memory.
 SORT_KEYS: dict[str, Callable[[Match | Ticket], tuple[float, float, int]]] = {
     "next": lambda row: (-row.priority, row.created_at.timestamp(), row.pk.int),
@@ -88,6 +100,8 @@ class Queue:
             self.nonsense.append("tab")
             self.tab = "open"
         self.search = search.clean(params.get("q", ""))
+        # A search that looked at the newest tickets alone; known once it has been made.
+        self.is_cut = False
         self.filters = {
             name: value
             for name in (*CHOICES, *TEXTS, *IDS)
@@ -118,14 +132,55 @@ class Queue:
     @cached_property
     def tickets(self) -> TicketQuerySet:
         """What the tab, the filters and the search leave, in no order."""
-        tickets = in_tab(self.tab, self.agent).order_by()
-        for name, value in self.filters.items():
-            tickets = tickets.filter(self._condition(name, value))
+        tickets = self._narrow(in_tab(self.tab, self.agent).order_by(), self.filters)
         if not self.search:
             return tickets
         # Tabs are the work at hand, however many tickets there ever were.
         few = self.tab != "all" and count_up_to(tickets, FEW_ROWS) <= FEW_ROWS
-        return tickets.filter(search.matches(self.search, among_few=few))
+        return tickets.filter(self._said(row_by_row=few or self.is_frequent))
+
+    @cached_property
+    def is_frequent(self) -> bool:
+        """Whether the server thinks that a search finds more than would be counted."""
+        return bool(self.search) and search.estimate(self._by_index()) > COUNT_LIMIT
+
+    def _by_index(self) -> TicketQuerySet:
+        tickets = self._narrow(in_tab(self.tab, self.agent).order_by(), self.filters)
+        return tickets.filter(self._said(row_by_row=False))
+
+    def _said(self, *, row_by_row: bool) -> Q:
+        return search.matches(self.search, self._accounts, row_by_row=row_by_row)
+
+    @cached_property
+    def _accounts(self) -> list[int]:
+        return search.find_accounts(self.search)
+
+    def _narrow(self, tickets: TicketQuerySet, names: Iterable[str]) -> TicketQuerySet:
+        for name in names:
+            tickets = tickets.filter(self._condition(name, self.filters[name]))
+        return tickets
+
+    @cached_property
+    def parts(self) -> list[TicketQuerySet]:
+        """The same as `tickets` in parts that share none, each with an index in the list's order.
+
+        A condition over all of them would have PostgreSQL gather every row before it sorts.
+        """
+        chosen = self.filters.get("email")
+        if not self.search and (chosen in UNSENT or (self.tab == "mail" and not chosen)):
+            everything = in_tab("all" if self.tab == "mail" else self.tab, self.agent).order_by()
+            statuses = [EmailStatus(chosen)] if chosen else UNSENT
+            rest = self._narrow(everything, self.filters.keys() - {"email"})
+            return split_by_mail(rest, *statuses)
+        if self.tab == "all" and not self.search and SPLIT & self.filters.keys():
+            return [self.tickets.filter(solved_at__isnull=unsolved) for unsolved in (True, False)]
+        return [self.tickets]
+
+    def in_order(self, fields: tuple[str, ...], parts: Iterable[TicketQuerySet]) -> Rows:
+        """Rows (id, created_at, priority) of these parts in one order, to be sliced."""
+        first, *others = (part.values_list("id", "created_at", "priority") for part in parts)
+        rows = first.union(*others, all=True) if others else first
+        return rows.order_by(*fields)
 
     def _condition(self, name: str, value: str) -> Q:
         match name:
@@ -152,16 +207,41 @@ class Queue:
 
     @cached_property
     def matches(self) -> list[Match] | None:
-        """What a search found, in the list's order; None if it is too much.
+        """What a search or a tag left, in the list's order; None if it is too much.
 
         Walking an index in the list's order until enough rows match is right for a common word
-        and reads the whole table for a rare one. So first the matches are taken, up to the limit.
+        and reads the whole table for a rare one. So the matches are taken first, up to the limit,
+        unless the words are in so many tickets that the newest show it.
         """
-        if not self.search:
+        if self.search and self.is_frequent:
+            return self._rare_after_all()
+        limit = COUNT_LIMIT if self.search else FEW_TAGGED
+        if not self.search and "tag" not in self.filters:
             return None
-        found = self.tickets.values_list("pk", "created_at", "priority")[: COUNT_LIMIT + 1]
+        return self._take(self.tickets, limit)
+
+    def _take(self, tickets: TicketQuerySet, limit: int) -> list[Match] | None:
+        found = tickets.values_list("pk", "created_at", "priority")[: limit + 1]
         rows = [Match(*row) for row in found]
-        return sorted(rows, key=self._sort_key) if len(rows) <= COUNT_LIMIT else None
+        return sorted(rows, key=self._sort_key) if len(rows) <= limit else None
+
+    def _rare_after_all(self) -> list[Match] | None:
+        """What has words that are frequent and seldom together; None if they are often.
+
+        Then a server may have to compare lists of millions: what takes too long is left, and the
+        newest tickets alone are searched.
+        """
+        newest = Ticket.objects.order_by("-created_at", "-id").values_list("created_at", flat=True)
+        recent = self.tickets
+        for since in newest[FEW_ROWS : FEW_ROWS + 1] if self.tab == "all" else ():
+            recent = recent.filter(created_at__gte=since)
+        found = self.in_order(ORDERS["newest"][1], [recent])[: MANY_FOUND + 1]
+        rows = [Match(*row) for row in found]
+        if len(rows) > MANY_FOUND:
+            return None
+        is_whole, matches = search.within_time(lambda: self._take(self._by_index(), COUNT_LIMIT))
+        self.is_cut = not is_whole
+        return matches if is_whole else sorted(rows, key=self._sort_key)
 
     def _sort_key(self, row: Match | Ticket) -> tuple[object, ...]:
         return row.pk not in self.first_ids, SORT_KEYS[self.order](row)
@@ -171,7 +251,7 @@ class Queue:
         """How many there are; COUNT_LIMIT + 1 stands for any number above it."""
         if self.matches is not None:
             return len(self.matches)
-        return COUNT_LIMIT + 1 if self.search else count_up_to(self.tickets, COUNT_LIMIT)
+        return COUNT_LIMIT + 1 if self.search else count_parts(self.parts, COUNT_LIMIT)
 
     @property
     def is_counted(self) -> bool:
@@ -202,9 +282,20 @@ class Queue:
             return [row.pk for row in self.matches[start : start + PER_PAGE]]
         page = self.first_ids[start : start + PER_PAGE]
         begin = max(0, start - len(self.first_ids))
-        rest = self.tickets.exclude(pk__in=self.first_ids).order_by(*ORDERS[self.order][1])
-        ids = rest.values_list("pk", flat=True)
-        return [*page, *ids[begin : begin + PER_PAGE - len(page)]]
+        rest = self.in_order(ORDERS[self.order][1], self._parts_without_first())
+        return [*page, *(row[0] for row in rest[begin : begin + PER_PAGE - len(page)])]
+
+    def _parts_without_first(self) -> list[TicketQuerySet]:
+        if not self.first_ids:
+            return self.parts
+        return [part.exclude(pk__in=self.first_ids) for part in self.parts]
+
+    def newest_ids(self) -> list[UUID]:
+        """Ids of all that is counted, newest first."""
+        fields = ORDERS["newest"][1]
+        if self.matches is not None:
+            return [row.pk for row in sorted(self.matches, key=SORT_KEYS["newest"])]
+        return [row[0] for row in self.in_order(fields, self.parts)[:COUNT_LIMIT]]
 
     def rows(self) -> list[Ticket]:
         """The page's tickets with what a list shows.
@@ -231,9 +322,7 @@ class Queue:
 
     def tab_counts(self) -> dict[str, int]:
         return {
-            name: count_up_to(in_tab(name, self.agent), TAB_COUNT_LIMIT)
-            for name in TABS
-            if name != "all"
+            name: count_tab(name, self.agent, TAB_COUNT_LIMIT) for name in TABS if name != "all"
         }
 
     def recent_choices(self) -> dict[str, list[str]]:
@@ -261,8 +350,8 @@ class Queue:
             place = self.first_ids.index(ticket.pk)
             before = self.first_ids[place - 1] if place else None
             after = self.first_ids[place + 1 :]
-            rest = self.tickets.exclude(pk__in=self.first_ids).order_by(*fields)
-            return before, after[0] if after else rest.values_list("pk", flat=True).first()
+            rest = self.in_order(fields, self._parts_without_first())[:1]
+            return before, next(iter([*after, *(row[0] for row in rest)]), None)
         before = self._first_beyond(ticket, backwards)
         last_first = self.first_ids[-1] if self.first_ids else None
         return before or last_first, self._first_beyond(ticket, fields)
@@ -287,10 +376,8 @@ class Queue:
         # Says nothing new, but lets an index start at this row instead of at its end.
         name, step = fields[0].removeprefix("-"), "lte" if fields[0][0] == "-" else "gte"
         start = Q(**{f"{name}__{step}": getattr(ticket, name)})
-        rows = self.tickets.exclude(pk__in=self.first_ids) if self.first_ids else self.tickets
-        following = rows.filter(start & beyond).order_by(*fields)
-        pk: UUID | None = following.values_list("pk", flat=True).first()
-        return pk
+        parts = [part.filter(start & beyond) for part in self._parts_without_first()]
+        return next((row[0] for row in self.in_order(fields, parts)[:1]), None)
 
 
 def _without_next() -> dict[str, tuple[str, tuple[str, ...]]]:

@@ -4,18 +4,26 @@ PostgreSQL keeps the words in a column of the table (migration 0003), so that no
 messages while it walks an index; SQLite looks for each word in the text.
 """
 
+import json
 import re
-from typing import cast
+from collections.abc import Callable
+from typing import TypeVar, cast
 from uuid import UUID
 
 from django.contrib.auth import get_user_model
-from django.db import connection
+from django.db import OperationalError, connection, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import BooleanField, F, Func, Q, Value
+from django.db.models import BooleanField, F, Func, Q, QuerySet, Value
 from django.db.models.expressions import Col
 from django.db.models.sql.compiler import SQLCompiler
 
+from support.models import Ticket
+
 LONGEST_SEARCH = 400
+LONGEST_SEARCH_MS = 250
+QUERY_CANCELED = "57014"
+
+T = TypeVar("T")
 MOST_ACCOUNTS = 50
 
 
@@ -60,21 +68,43 @@ def find_id(text: str) -> UUID | None:
         return None
 
 
-def matches(text: str, *, among_few: bool = False) -> Q:
+def matches(text: str, accounts: list[int], *, row_by_row: bool = False) -> Q:
     """The condition on tickets that a cleaned search text means.
 
-    `among_few`: the other conditions leave few rows, which are quicker to ask one by one than the
-    index is, which knows a common word's rows in the whole table.
+    `accounts`: what find_accounts() says. `row_by_row`: the rows are quicker to ask one by one than
+    the index is, which knows a common word's rows in the whole table.
     """
     ticket_id = find_id(text)
     if ticket_id is not None:
         return Q(pk=ticket_id)
-    return Q(user__in=_find_accounts(text)) | _says(text, among_few=among_few)
+    return Q(user__in=accounts) | _says(text, row_by_row=row_by_row)
 
 
-def _says(text: str, *, among_few: bool) -> Q:
+def estimate(found: QuerySet[Ticket]) -> int:
+    """About how many these are, by the server's statistics; 0 on SQLite, which has none."""
+    if connection.vendor != "postgresql":
+        return 0
+    [plan] = json.loads(found.explain(format="json"))
+    return int(plan["Plan"]["Plan Rows"])
+
+
+def within_time(find: Callable[[], T]) -> tuple[bool, T | None]:
+    """Whether the search came to an end within LONGEST_SEARCH_MS, and what it found."""
+    try:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(f"SET LOCAL statement_timeout = {LONGEST_SEARCH_MS}")
+            found = find()
+            cursor.execute("SET LOCAL statement_timeout TO DEFAULT")
+            return True, found
+    except OperationalError as exc:
+        if getattr(exc.__cause__, "sqlstate", "") != QUERY_CANCELED:
+            raise
+        return False, None
+
+
+def _says(text: str, *, row_by_row: bool) -> Q:
     if connection.vendor == "postgresql":
-        has_words = HasWordsRowByRow if among_few else HasWords
+        has_words = HasWordsRowByRow if row_by_row else HasWords
         return Q(has_words(F("message"), Value(text)))
     found = Q()
     for word in text.split():
@@ -82,11 +112,13 @@ def _says(text: str, *, among_few: bool) -> Q:
     return found
 
 
-def _find_accounts(text: str) -> list[int]:
+def find_accounts(text: str) -> list[int]:
     """Ids of the accounts whose name or address starts so, from two indexes of their own.
 
     A list and not a subquery: what finds the tickets then knows how few they are.
     """
+    if find_id(text) is not None:
+        return []
     accounts = get_user_model()._default_manager.filter(
         Q(username__istartswith=text) | Q(email__istartswith=text)
     )

@@ -3,6 +3,8 @@
 A ticket's mail is its own, to support, and every answer to its customer.
 """
 
+from collections.abc import Iterable
+
 from django.contrib.auth.models import AbstractUser
 from django.db.models import Model, Q, QuerySet
 
@@ -21,6 +23,19 @@ TABS = {
     "mail": "Mail trouble",
     "all": "All",
 }
+
+
+def split_by_mail(tickets: TicketQuerySet, *statuses: EmailStatus) -> list[TicketQuerySet]:
+    """Of these tickets what has_mail() means, in two parts that share none.
+
+    Those whose own mail it is come from the small index of what is unsent in any order by time, so
+    a page costs the same when 100,000 wait.
+    """
+    answers = Reply.objects.filter(email_status__in=statuses).order_by()
+    return [
+        tickets.filter(email_status__in=statuses),
+        tickets.exclude(email_status__in=statuses).filter(pk__in=answers.values("ticket")),
+    ]
 
 
 def has_mail(*statuses: EmailStatus) -> Q:
@@ -55,6 +70,22 @@ def in_tab(name: str, agent: AbstractUser) -> TicketQuerySet:
         case "mail":
             return tickets.filter(has_mail(EmailStatus.PENDING, EmailStatus.FAILED))
     return tickets
+
+
+def count_tab(name: str, agent: AbstractUser, limit: int) -> int:
+    """How many tickets a tab has; limit + 1 stands for any number above the limit."""
+    if name == "mail":
+        unsent = (EmailStatus.PENDING, EmailStatus.FAILED)
+        return count_parts(split_by_mail(Ticket.objects.all(), *unsent), limit)
+    return count_up_to(in_tab(name, agent), limit)
+
+
+def count_parts(parts: Iterable[QuerySet[Model]], limit: int) -> int:
+    """The same of rows in several parts that share none."""
+    count = 0
+    for part in parts:
+        count += count_up_to(part, limit - count) if count <= limit else 0
+    return count
 
 
 def count_up_to(tickets: QuerySet[Model], limit: int) -> int:
