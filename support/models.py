@@ -148,6 +148,12 @@ class Ticket(OutboxMessage, Triaged):
                 name="support_tickets_unsolved",
                 condition=Q(solved_at__isnull=True),
             ),
+            # An agent's queue; what nobody has yet, as at a POST, is not in it.
+            models.Index(
+                fields=["assignee", "-priority", "created_at", "id"],
+                name="support_tickets_mine",
+                condition=Q(solved_at__isnull=True, assignee__isnull=False),
+            ),
             # The list's filters, newest first, and their counts; the unsolved half has the above.
             *(
                 models.Index(

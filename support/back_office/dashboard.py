@@ -31,10 +31,9 @@ from support.outbox import EmailStatus
 
 CHART_DAYS = 30
 BUSY_DAYS = 7
-BUSY = timedelta(days=BUSY_DAYS)
 ROWS_SHOWN = 8
 TIMES_TAKEN = 1_000
-# Rows that are quickly counted again on every visit.
+# Of the chart's days: so many are quickly counted again on every visit.
 FEW_ROWS = 1_000
 # A day that is over: only what is reopened or deleted changes it.
 PAST_REMEMBERED = timedelta(hours=1)
@@ -57,22 +56,21 @@ def show(request: HttpRequest, context: dict[str, object]) -> dict[str, object]:
         return context
     agent = get_agent(request)
     now = timezone.now()
+    lately = opened_since(now - timedelta(days=CHART_DAYS))
+    many = count_up_to(lately, FEW_ROWS) > FEW_ROWS
     return context | {
         "title": "Dashboard",
         "tabs": count_tabs(agent),
         "open_types": remember(
-            "open types",
-            Ticket.objects.unsolved(),
-            lambda: open_by_type_and_age(now),
-            PRESENT_REMEMBERED,
+            "open types", lambda: open_by_type_and_age(now), PRESENT_REMEMBERED, many=many
         ),
         "age_headings": [heading for heading, _, _ in AGE_GROUPS],
-        "days": created_and_solved(now),
+        "days": created_and_solved(now, many=many),
         "first_response": median_time("first_replied_at", now),
         "solution": median_time("solved_at", now),
         "mail": mail_health(),
         "busiest": remember(
-            "busiest", opened_since(now - BUSY), lambda: busiest_accounts(now), PRESENT_REMEMBERED
+            "busiest", lambda: busiest_accounts(now), PRESENT_REMEMBERED, many=many
         ),
         "count_limit": COUNT_LIMIT,
         "chart_days": CHART_DAYS,
@@ -80,9 +78,9 @@ def show(request: HttpRequest, context: dict[str, object]) -> dict[str, object]:
     }
 
 
-def remember(name: str, rows: QuerySet[Ticket], compute: Callable[[], V], duration: timedelta) -> V:
-    """What `compute` makes of these rows; of many rows, for that long, what it made before."""
-    if count_up_to(rows, FEW_ROWS) <= FEW_ROWS:
+def remember(name: str, compute: Callable[[], V], duration: timedelta, *, many: bool) -> V:
+    """What `compute` makes of many rows, for that long what it made before."""
+    if not many:
         return compute()
     key = f"dashboard: {name}"
     known: V | None = cache.get(key)
@@ -130,10 +128,10 @@ def _between(now: datetime, oldest: timedelta | None, youngest: timedelta | None
     return condition
 
 
-def created_and_solved(now: datetime) -> list[dict[str, object]]:
+def created_and_solved(now: datetime, *, many: bool) -> list[dict[str, object]]:
     """For each of the last 30 days, today last: day, created, solved, both bars in percent."""
     first = now.date() - timedelta(days=CHART_DAYS - 1)
-    created, solved = (_count_days(name, first) for name in ("created_at", "solved_at"))
+    created, solved = (_count_days(name, first, many=many) for name in ("created_at", "solved_at"))
     most = max([1, *created.values(), *solved.values()])
     days = [first + timedelta(days=number) for number in range(CHART_DAYS)]
     return [
@@ -151,15 +149,17 @@ def created_and_solved(now: datetime) -> list[dict[str, object]]:
     ]
 
 
-def _count_days(field: str, first: date) -> dict[date, int]:
+def _count_days(field: str, first: date, *, many: bool) -> dict[date, int]:
     """Tickets for each day from the first on. The days that are over hardly change any more."""
     today = first + timedelta(days=CHART_DAYS - 1)
     since, midnight = (
         timezone.make_aware(datetime.combine(day, datetime.min.time())) for day in (first, today)
     )
     rows = Ticket.objects.filter(**{f"{field}__gte": since}).order_by()
+    if not many:
+        return _by_day(rows, field)
     past = rows.filter(**{f"{field}__lt": midnight})
-    known = remember(f"{field} {today}", past, lambda: _by_day(past, field), PAST_REMEMBERED)
+    known = remember(f"{field} {today}", lambda: _by_day(past, field), PAST_REMEMBERED, many=many)
     return known | _by_day(rows.filter(**{f"{field}__gte": midnight}), field)
 
 
@@ -201,7 +201,7 @@ def mail_health() -> dict[str, Any]:
 
 def busiest_accounts(now: datetime) -> list[dict[str, object]]:
     """Who opened the most tickets in the last 7 days: user (an id), name, plan, tickets."""
-    week = opened_since(now - BUSY)
+    week = opened_since(now - timedelta(days=BUSY_DAYS))
     busiest = week.values("user").annotate(tickets=Count("*")).order_by("-tickets", "user")
     named = busiest.values("user", "tickets", name=F("user__username"), plan=F("user__plan"))
     return [dict(row) for row in named[:ROWS_SHOWN]]

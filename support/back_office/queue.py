@@ -8,12 +8,12 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from functools import cached_property
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 from urllib.parse import urlencode
 from uuid import UUID
 
 from django.contrib.auth.models import AbstractUser
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Exists, OuterRef, Q
 from django.db.models.functions import Left
 from django.http import QueryDict
 from django.utils import timezone
@@ -29,6 +29,7 @@ from support.back_office.tabs import (
     failed_answers_of,
     has_mail,
     in_tab,
+    mine,
     split_by_mail,
 )
 from support.models import Reply, Ticket, TicketQuerySet
@@ -46,6 +47,8 @@ SPLIT = {"state", "type", "plan", "priority", "assignee"}
 # About where a search row by row takes as long as one by the index of words.
 FEW_ROWS = 30_000
 MOST_FAILED_ANSWERS = 100
+# Above what the server guesses of a word that it knows nothing of.
+FREQUENT = 50_000
 # So many among the newest FEW_ROWS: a word that a list by time comes upon again and again.
 MANY_FOUND = 500
 
@@ -78,8 +81,6 @@ class Match(NamedTuple):
     created_at: datetime
     priority: int
 
-
-Rows: TypeAlias = QuerySet[Ticket, tuple[UUID, datetime, int]]
 
 # The same orders for rows that are in memory.
 SORT_KEYS: dict[str, Callable[[Match | Ticket], tuple[float, float, int]]] = {
@@ -141,8 +142,11 @@ class Queue:
 
     @cached_property
     def is_frequent(self) -> bool:
-        """Whether the server thinks that a search finds more than would be counted."""
-        return bool(self.search) and search.estimate(self._by_index()) > COUNT_LIMIT
+        """Whether the server thinks that so many have the words, and more than would be counted."""
+        if not self.search:
+            return False
+        found = Ticket.objects.filter(self._said(row_by_row=False)).order_by()
+        return search.estimate(found) > FREQUENT and search.estimate(self._by_index()) > COUNT_LIMIT
 
     def _by_index(self) -> TicketQuerySet:
         tickets = self._narrow(in_tab(self.tab, self.agent).order_by(), self.filters)
@@ -172,15 +176,37 @@ class Queue:
             statuses = [EmailStatus(chosen)] if chosen else UNSENT
             rest = self._narrow(everything, self.filters.keys() - {"email"})
             return split_by_mail(rest, *statuses)
-        if self.tab == "all" and not self.search and SPLIT & self.filters.keys():
+        if self.tab == "mine" and not self.search:
+            return [self._narrow(part, self.filters) for part in mine(self.agent)]
+        is_split = SPLIT & self.filters.keys() and self.filters.get("state") != "unsolved"
+        if self.tab == "all" and not self.search and is_split:
             return [self.tickets.filter(solved_at__isnull=unsolved) for unsolved in (True, False)]
         return [self.tickets]
 
-    def in_order(self, fields: tuple[str, ...], parts: Iterable[TicketQuerySet]) -> Rows:
-        """Rows (id, created_at, priority) of these parts in one order, to be sliced."""
-        first, *others = (part.values_list("id", "created_at", "priority") for part in parts)
-        rows = first.union(*others, all=True) if others else first
-        return rows.order_by(*fields)
+    def slice(
+        self,
+        parts: list[TicketQuerySet],
+        begin: int,
+        end: int,
+        order: str,
+        *,
+        backwards: bool = False,
+    ) -> list[Match]:
+        """These places among the parts' rows in one order.
+
+        Each part is asked for its own first rows: of a UNION PostgreSQL sorts all before it takes
+        any.
+        """
+        fields = reverse(ORDERS[order][1]) if backwards else ORDERS[order][1]
+        first = begin if len(parts) == 1 else 0
+        found = [
+            Match(*row)
+            for part in parts
+            for row in part.order_by(*fields).values_list("pk", "created_at", "priority")[first:end]
+        ]
+        if len(parts) == 1:
+            return found
+        return sorted(found, key=SORT_KEYS[order], reverse=backwards)[begin:end]
 
     def _condition(self, name: str, value: str) -> Q:
         match name:
@@ -235,8 +261,7 @@ class Queue:
         recent = self.tickets
         for since in newest[FEW_ROWS : FEW_ROWS + 1] if self.tab == "all" else ():
             recent = recent.filter(created_at__gte=since)
-        found = self.in_order(ORDERS["newest"][1], [recent])[: MANY_FOUND + 1]
-        rows = [Match(*row) for row in found]
+        rows = self.slice([recent], 0, MANY_FOUND + 1, "newest")
         if len(rows) > MANY_FOUND:
             return None
         is_whole, matches = search.within_time(lambda: self._take(self._by_index(), COUNT_LIMIT))
@@ -282,8 +307,9 @@ class Queue:
             return [row.pk for row in self.matches[start : start + PER_PAGE]]
         page = self.first_ids[start : start + PER_PAGE]
         begin = max(0, start - len(self.first_ids))
-        rest = self.in_order(ORDERS[self.order][1], self._parts_without_first())
-        return [*page, *(row[0] for row in rest[begin : begin + PER_PAGE - len(page)])]
+        end = begin + PER_PAGE - len(page)
+        rest = self.slice(self._parts_without_first(), begin, end, self.order)
+        return [*page, *(row.pk for row in rest)]
 
     def _parts_without_first(self) -> list[TicketQuerySet]:
         if not self.first_ids:
@@ -292,10 +318,9 @@ class Queue:
 
     def newest_ids(self) -> list[UUID]:
         """Ids of all that is counted, newest first."""
-        fields = ORDERS["newest"][1]
         if self.matches is not None:
             return [row.pk for row in sorted(self.matches, key=SORT_KEYS["newest"])]
-        return [row[0] for row in self.in_order(fields, self.parts)[:COUNT_LIMIT]]
+        return [row.pk for row in self.slice(self.parts, 0, COUNT_LIMIT, "newest")]
 
     def rows(self) -> list[Ticket]:
         """The page's tickets with what a list shows.
@@ -344,17 +369,15 @@ class Queue:
         """Ids of the tickets before and after this one in the queue; None at either end."""
         if self.matches is not None:
             return self._neighbours_among(self.matches, ticket)
-        fields = ORDERS[self.order][1]
-        backwards = tuple(field[1:] if field[0] == "-" else f"-{field}" for field in fields)
         if ticket.pk in self.first_ids:
             place = self.first_ids.index(ticket.pk)
             before = self.first_ids[place - 1] if place else None
-            after = self.first_ids[place + 1 :]
-            rest = self.in_order(fields, self._parts_without_first())[:1]
-            return before, next(iter([*after, *(row[0] for row in rest)]), None)
-        before = self._first_beyond(ticket, backwards)
+            rest = self.slice(self._parts_without_first(), 0, 1, self.order)
+            following = [*self.first_ids[place + 1 :], *(row.pk for row in rest)]
+            return before, next(iter(following), None)
+        before = self._first_beyond(ticket, backwards=True)
         last_first = self.first_ids[-1] if self.first_ids else None
-        return before or last_first, self._first_beyond(ticket, fields)
+        return before or last_first, self._first_beyond(ticket, backwards=False)
 
     def _neighbours_among(
         self, found: list[Match], ticket: Ticket
@@ -366,7 +389,8 @@ class Queue:
         before = found[place - 1].pk if place else None
         return before, found[following].pk if following < len(found) else None
 
-    def _first_beyond(self, ticket: Ticket, fields: tuple[str, ...]) -> UUID | None:
+    def _first_beyond(self, ticket: Ticket, *, backwards: bool) -> UUID | None:
+        fields = reverse(ORDERS[self.order][1]) if backwards else ORDERS[self.order][1]
         beyond, equal = Q(), Q()
         for field in fields:
             name = field.removeprefix("-")
@@ -377,8 +401,13 @@ class Queue:
         name, step = fields[0].removeprefix("-"), "lte" if fields[0][0] == "-" else "gte"
         start = Q(**{f"{name}__{step}": getattr(ticket, name)})
         parts = [part.filter(start & beyond) for part in self._parts_without_first()]
-        return next((row[0] for row in self.in_order(fields, parts)[:1]), None)
+        found = self.slice(parts, 0, 1, self.order, backwards=backwards)
+        return found[0].pk if found else None
 
 
 def _without_next() -> dict[str, tuple[str, tuple[str, ...]]]:
     return {name: order for name, order in ORDERS.items() if name != "next"}
+
+
+def reverse(fields: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(field[1:] if field[0] == "-" else f"-{field}" for field in fields)

@@ -54,6 +54,14 @@ def failed_answers_of(agent: AbstractUser) -> QuerySet[Reply]:
     return Reply.objects.filter(email_status=EmailStatus.FAILED, author=agent.pk).order_by()
 
 
+def mine(agent: AbstractUser) -> list[TicketQuerySet]:
+    """An agent's tab in two parts that share none: what they have, and what they owe an answer."""
+    tickets = Ticket.objects.unsolved().order_by()
+    failed = failed_answers_of(agent).values("ticket")
+    owing = tickets.filter(pk__in=failed).exclude(assignee__isnull=False, assignee=agent.pk)
+    return [tickets.filter(assignee=agent.pk), owing]
+
+
 def in_tab(name: str, agent: AbstractUser) -> TicketQuerySet:
     """The tickets of a tab; those of the first four are unsolved, so one small index has them."""
     tickets: TicketQuerySet = Ticket.objects.all()
@@ -77,6 +85,8 @@ def count_tab(name: str, agent: AbstractUser, limit: int) -> int:
     if name == "mail":
         unsent = (EmailStatus.PENDING, EmailStatus.FAILED)
         return count_parts(split_by_mail(Ticket.objects.all(), *unsent), limit)
+    if name == "mine":
+        return count_parts(mine(agent), limit)
     return count_up_to(in_tab(name, agent), limit)
 
 

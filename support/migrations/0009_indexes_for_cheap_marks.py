@@ -156,6 +156,14 @@ class Migration(migrations.Migration):
                 name="support_tickets_solved_by",
             ),
         ),
+        AddIndex(
+            model_name="ticket",
+            index=models.Index(
+                condition=models.Q(("assignee__isnull", False), ("solved_at__isnull", True)),
+                fields=["assignee", "-priority", "created_at", "id"],
+                name="support_tickets_mine",
+            ),
+        ),
         AddConstraint(
             model_name="ticket",
             constraint=models.UniqueConstraint(

@@ -1,9 +1,10 @@
 """How cost grows: `python -m support.tests.back_office.bench` asks 10,000 and 5,000,000 tickets.
 
 Fills two databases of one PostgreSQL server, asks both in turn for every kind of page, for the API
-and for for the resend command with 100,000 mails waiting, and prints the median processor
-time of the process and the database together, the ratio and queries. Exit status 1 if one is over its bar. BENCH_TICKETS=10000,1000000 takes other sizes.
-`... bench SMALL_URL LARGE_URL` asks two databases that are filled already.
+and for the resend command with 100,000 mails waiting, and prints the median processor time, of the
+process and of the database together, the ratio and queries. Exit status 1 if one is over its bar.
+BENCH_TICKETS=10000,1000000 takes other sizes; `... bench SMALL_URL LARGE_URL` asks two databases
+that are filled already.
 """
 
 import contextlib
