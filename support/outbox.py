@@ -186,12 +186,6 @@ def outbox_indexes(table: str) -> list[models.Index]:
             name=f"{table}_unsent",
             condition=Q(email_status__in=[EmailStatus.PENDING, EmailStatus.FAILED]),
         ),
-        # The row that a claim has just leased.
-        models.Index(
-            fields=["lease_token"],
-            name=f"{table}_lease",
-            condition=Q(lease_token__isnull=False),
-        ),
     ]
 
 
