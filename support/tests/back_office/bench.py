@@ -258,7 +258,9 @@ def compare(names, sides):
 def report(name, seconds, queries=0):
     """Print one line; return whether it is within every bar."""
     small, large = seconds
-    within = large <= MOST_SECONDS and queries <= MOST_QUERIES
+    # A run of the command takes as long as it has mails, and looks at each.
+    is_page = not name.startswith("resend")
+    within = not is_page or (large <= MOST_SECONDS and queries <= MOST_QUERIES)
     within = within and (large / small <= MOST_TIMES or name in WORST_CASES)
     print(
         f"{name:32} {small * 1000:7.1f} ms {large * 1000:7.1f} ms {large / small:6.2f} "
