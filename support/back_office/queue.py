@@ -48,7 +48,7 @@ SPLIT = {"state", "type", "plan", "priority", "assignee"}
 FEW_ROWS = 30_000
 MOST_FAILED_ANSWERS = 100
 # Above what the server guesses of a word that it knows nothing of.
-FREQUENT = 50_000
+FREQUENT = 200_000
 # So many among the newest FEW_ROWS: a word that a list by time comes upon again and again.
 MANY_FOUND = 500
 
