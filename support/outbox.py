@@ -20,9 +20,11 @@ from django.conf import settings
 from django.db import connection, models, transaction
 from django.db.models import Expression, F, Q
 from django.db.models.functions import Now
+from django.db.models.sql import UpdateQuery
 from django.utils import timezone
 
 from ctxfy_support.ids import uuid7
+from ctxfy_support.postgresql.planning import planned_by_value
 from support.claims import DATABASE_NOW, Chosen, IsChosen
 from support.failures import Failure, FailureKind, classify
 
@@ -79,6 +81,21 @@ def in_lock_order(rows: models.QuerySet[R], *, skip_locked: bool = False) -> mod
     return rows.order_by("pk").select_for_update(of=of, no_key=True, skip_locked=skip_locked)
 
 
+def _update_returning_keys(
+    rows: models.QuerySet[R], changes: dict[str, object]
+) -> list[uuid.UUID | str]:
+    """update(), which says which rows it changed and not only how many.
+
+    So nothing has to find them again by what it wrote, and that needs no index.
+    """
+    query = cast(UpdateQuery, rows.query.chain(UpdateQuery))
+    query.add_update_values(changes)
+    sql, parameters = query.get_compiler(using=rows.db).as_sql()
+    with planned_by_value(), connection.cursor() as cursor:
+        cursor.execute(f"{sql} RETURNING id", parameters)
+        return [key for (key,) in cursor.fetchall()]
+
+
 class OutboxQuerySet(models.QuerySet[M]):
     def unleased(self) -> Self:
         return self.filter(Q(leased_until=None) | Q(leased_until__lte=Now()))
@@ -109,13 +126,15 @@ class OutboxQuerySet(models.QuerySet[M]):
         token = uuid.uuid4()
         everything = self.model._default_manager
         chosen = IsChosen(F("pk"), Chosen(self.unleased().values("pk")[:count]))
-        claimed = everything.filter(chosen).update(
-            lease_token=token, leased_until=Now() + lease_duration() + extra
+        claimed = _update_returning_keys(
+            everything.filter(chosen),
+            {"lease_token": token, "leased_until": Now() + lease_duration() + extra},
         )
         if not claimed:
             return []
         # The rows may be gone from us again: a process that is stopped here outlives its leases.
-        held = everything.filter(lease_token=token).select_related(*self.model.MAILED_WITH)
+        held = everything.filter(pk__in=claimed, lease_token=token)
+        held = held.select_related(*self.model.MAILED_WITH)
         return list(held.order_by(*self.query.order_by) if self.query.order_by else held)
 
     def queue_report(self) -> dict[str, float]:
@@ -148,7 +167,7 @@ class OutboxQuerySet(models.QuerySet[M]):
         )
         woken = WAKE_BATCH
         while woken == WAKE_BATCH:
-            with transaction.atomic():
+            with planned_by_value(), transaction.atomic():
                 batch = in_lock_order(waiting, skip_locked=True)[:WAKE_BATCH]
                 ids = list(batch.values_list("pk", flat=True))
                 woken = self.filter(pk__in=ids).update(next_attempt_at=Now())

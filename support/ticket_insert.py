@@ -36,7 +36,7 @@ _ALWAYS = {
 # An account's Idempotency-Key names one ticket: the second is not stored.
 _INSERT = """
 INSERT INTO support_tickets ({columns}) VALUES ({values})
-ON CONFLICT (user_id, idempotency_key) DO NOTHING
+ON CONFLICT (user_id, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
 """
 
 

@@ -274,7 +274,7 @@ def test_reports_no_age_below_zero(stopped_clock):
 
 @pytest.mark.parametrize("model", [Ticket, Reply])
 def test_has_the_indexes_of_its_queries(model):
-    assert len(outbox_indexes(model._meta.db_table)) == 3
+    assert len(outbox_indexes(model._meta.db_table)) == 2
     for index in outbox_indexes(model._meta.db_table):
         assert index in model._meta.indexes
 
