@@ -152,6 +152,8 @@ AUTH_PASSWORD_VALIDATORS = [
         "NumericPasswordValidator",
     )
 ]
+# How a key of ours is told from other text; the apps know each other by settings alone.
+API_KEY_FORMAT = "accounts.api_keys"
 # A body of 20,000 characters fits even when every one is escaped as a surrogate pair.
 MAX_BODY_BYTES = 256 * 1024
 REST_FRAMEWORK = {
