@@ -125,7 +125,11 @@ class APIKeyAdmin(ModelAdmin):
     actions = ("revoke",)
 
     def get_fields(self, request: HttpRequest, obj: APIKey | None = None) -> tuple[str, ...]:
-        return (*self.fields, "key_prefix", "created_at", "revoked_at") if obj else self.fields
+        return (
+            (*self.fields, "key_prefix", "created_at", "revoked_at", "leaked_at")
+            if obj
+            else self.fields
+        )
 
     def has_change_permission(self, request: HttpRequest, obj: APIKey | None = None) -> bool:
         # Django's list actions need it; a key's own page is read-only.

@@ -1,7 +1,9 @@
 """Who is asking: an account with its plan and token balance, and the API keys it holds."""
 
 import contextlib
+from collections.abc import Collection
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from django.contrib.auth.models import AbstractUser
 from django.db import Error as DatabaseFailure
@@ -47,6 +49,24 @@ class User(AbstractUser):
 
 
 class APIKeyQuerySet(models.QuerySet["APIKey"]):
+    def note_leaked(self, secrets: Collection[str]) -> list[UUID]:
+        """Note that these were seen where others can read them; return the ids of working ones.
+
+        What is no working key is nobody's harm, and stays as it is.
+        """
+        digests = [api_keys.digest(secret) for secret in secrets]
+        now = timezone.now()
+        working = self.filter(
+            Q(expiration_date=None) | Q(expiration_date__gt=now),
+            digest__in=digests,
+            revoked_at=None,
+            user__is_active=True,
+        )
+        found = dict(working.order_by("pk").values_list("pk", "leaked_at"))
+        for pk in [pk for pk, leaked_at in found.items() if leaked_at is None]:
+            self.filter(pk=pk, leaked_at=None).update(leaked_at=now)
+        return list(found)
+
     def issue(
         self, user: User, *, name: str = "", expiration_date: datetime | None = None
     ) -> tuple["APIKey", str]:
@@ -69,6 +89,8 @@ class APIKey(models.Model):
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     last_used_at = models.DateTimeField(null=True, editable=False)
     revoked_at = models.DateTimeField(null=True, editable=False)
+    # When it was first seen in a text that others read.
+    leaked_at = models.DateTimeField(null=True, editable=False)
 
     objects = APIKeyQuerySet.as_manager()
 
@@ -86,6 +108,11 @@ class APIKey(models.Model):
 
     def __str__(self) -> str:
         return f"{self.key_prefix}…" + (f" ({self.name})" if self.name else "")
+
+    def is_working(self) -> bool:
+        """Whether it opens anything: neither revoked nor expired, and of an active account."""
+        expired = self.expiration_date is not None and self.expiration_date <= timezone.now()
+        return self.revoked_at is None and not expired and self.user.is_active
 
     def draw_secret(self) -> None:
         """Give a key that is not stored yet its secret, and what is kept of it."""

@@ -14,7 +14,11 @@ from drf_spectacular.utils import (
 )
 
 from accounts import api_keys
-from accounts.serializers import APIKeySerializer, IssuedAPIKeySerializer, NewAPIKeySerializer
+from accounts.serializers import (
+    IssuedAPIKeySerializer,
+    ListedAPIKeySerializer,
+    NewAPIKeySerializer,
+)
 from ctxfy_support.answers import Part
 
 # A New Year's Day that is at least a month away: the samples of /docs run as pasted.
@@ -73,8 +77,10 @@ document_api_keys = extend_schema_view(
         summary="List your keys",
         description="Every key of your account, newest first, the revoked and the expired too. "
         "No secrets.",
-        responses={200: OpenApiResponse(APIKeySerializer, "A page of keys.")},
-        examples=[OpenApiExample("The first of two pages", _KEY, response_only=True)],
+        responses={200: OpenApiResponse(ListedAPIKeySerializer, "A page of keys.")},
+        examples=[
+            OpenApiExample("The first of two pages", _KEY | {"leaked_at": None}, response_only=True)
+        ],
     ),
     destroy=extend_schema(
         operation_id="revokeApiKey",

@@ -78,6 +78,17 @@ class APIKeySerializer(RowSerializer[APIKey]):
     )
 
 
+class ListedAPIKeySerializer(APIKeySerializer):
+    """A key as its owner's list shows it."""
+
+    leaked_at = serializers.DateTimeField(
+        read_only=True,
+        allow_null=True,
+        help_text="When we first found this key, still working, in the text of a ticket, where "
+        "the support team can read it; null if never. Revoke such a key.",
+    )
+
+
 class IssuedAPIKeySerializer(APIKeySerializer):
     """A key as it is shown once, with its secret."""
 

@@ -8,7 +8,11 @@ from rest_framework.response import Response
 
 from accounts.models import APIKey
 from accounts.schema import document_api_keys
-from accounts.serializers import APIKeySerializer, NewAPIKeySerializer
+from accounts.serializers import (
+    APIKeySerializer,
+    ListedAPIKeySerializer,
+    NewAPIKeySerializer,
+)
 from ctxfy_support.ids import parse_id
 from ctxfy_support.pagination import PageEnvelope
 
@@ -24,7 +28,7 @@ class APIKeyViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[APIKey]):
     """Issues, lists and revokes the caller's own keys."""
 
     http_method_names = ["get", "head", "post", "delete"]
-    serializer_class = APIKeySerializer
+    serializer_class = ListedAPIKeySerializer
     pagination_class = APIKeyPages
 
     def get_queryset(self) -> QuerySet[APIKey]:

@@ -120,6 +120,24 @@ def http_url(name: str, default: str) -> str:
     return parse(name, default, convert)
 
 
+def http_url_template(name: str, placeholder: str) -> str:
+    """An address with a placeholder behind its host, or nothing."""
+
+    def convert(text: str) -> str:
+        if not text:
+            return ""
+        parts = urlsplit(text)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise ValueError(f"{text!r} is not an http:// or https:// address")
+        if placeholder not in text:
+            raise ValueError(f"{text!r} does not contain {placeholder}")
+        if placeholder in parts.netloc:
+            raise ValueError(f"{placeholder} must stand behind the host")
+        return text
+
+    return parse(name, "", convert)
+
+
 def names(name: str, default: str = "") -> list[str]:
     """A comma-separated list, blanks left out."""
     return [item.strip() for item in parse(name, default, str).split(",") if item.strip()]

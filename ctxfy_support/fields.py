@@ -9,7 +9,7 @@ from rest_framework.validators import ProhibitSurrogateCharactersValidator
 
 # C0, DEL and C1 controls, and lone surrogates, which no UTF-8 text can hold.
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
-_CONTROLS_BUT_LAYOUT = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
+CONTROLS_BUT_LAYOUT = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 _LETTERS = (ProhibitNullCharactersValidator, ProhibitSurrogateCharactersValidator)
 
 
@@ -30,7 +30,7 @@ class TextField(serializers.CharField):
     }
 
     def __init__(self, *, multiline: bool = False, **kwargs: Any) -> None:
-        self.forbidden = _CONTROLS_BUT_LAYOUT if multiline else _CONTROLS
+        self.forbidden = CONTROLS_BUT_LAYOUT if multiline else _CONTROLS
         super().__init__(trim_whitespace=not multiline, **kwargs)
         # What DRF looks for letter by letter, NUL and lone surrogates, is among the forbidden.
         self.validators = [each for each in self.validators if not isinstance(each, _LETTERS)]

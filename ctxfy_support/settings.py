@@ -154,6 +154,11 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 # How a key of ours is told from other text; the apps know each other by settings alone.
 API_KEY_FORMAT = "accounts.api_keys"
+API_KEY_MODEL = "accounts.APIKey"
+# Secrets that somebody pastes into a ticket are masked before it is stored.
+REDACT_SECRETS = environment.boolean("REDACT_SECRETS", default=True)
+# Where the log lines of a request are that a ticket names; {request_id} stands for its id.
+REQUEST_LOG_URL = environment.http_url_template("REQUEST_LOG_URL", "{request_id}")
 # A body of 20,000 characters fits even when every one is escaped as a surrogate pair.
 MAX_BODY_BYTES = 256 * 1024
 REST_FRAMEWORK = {

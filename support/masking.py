@@ -5,6 +5,7 @@ card_numbers.py; what a key of ours looks like is said by settings.API_KEY_FORMA
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
@@ -33,6 +34,21 @@ class KeyFormat(Protocol):
 def _our_keys() -> tuple[KeyFormat, re.Pattern[str]]:
     keys = cast(KeyFormat, import_module(settings.API_KEY_FORMAT))
     return keys, re.compile(keys.PATTERN)
+
+
+# The fields of a ticket into which people paste what they see.
+_PASTED_INTO = ("message", "request_ids", "context")
+
+
+def mask_fields(fields: Mapping[str, object]) -> tuple[dict[str, object], "Masking"]:
+    """The fields of a ticket without secrets, and what was found; REDACT_SECRETS turns it off."""
+    masking = Masking()
+    masked = dict(fields)
+    if settings.REDACT_SECRETS:
+        masked |= {
+            name: masking.mask_value(fields[name]) for name in _PASTED_INTO if name in fields
+        }
+    return masked, masking
 
 
 @dataclass

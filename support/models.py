@@ -1,12 +1,14 @@
 """A ticket as it was sent, the account as it was at that moment, and where triage stands."""
 
 import uuid
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Q
+from django.db.models import Q, Value
 
+from support.evidence import ContextColumn
 from support.mail_channel import MailChannel as MailChannel
 from support.mailboxes import is_mail_configured
 from support.outbox import (
@@ -46,7 +48,7 @@ class TicketQuerySet(  # type: ignore[override]  # as_manager(), which django-st
     def submit(
         self,
         key: AccountKey,
-        fields: dict[str, str],
+        fields: Mapping[str, object],
         *,
         leased: bool,
         content_digest: str = "",
@@ -94,6 +96,15 @@ class Ticket(OutboxMessage, Triaged):
     type = models.CharField(max_length=64, editable=False)
     reply_address = models.CharField(max_length=320, editable=False)
     message = models.TextField(editable=False)
+    # What the caller knows of the failure: ids of requests, and names with values.
+    request_ids = models.JSONField(
+        default=list, db_default=Value([], models.JSONField()), editable=False
+    )
+    context = ContextColumn(default=dict, db_default={}, editable=False)
+    # Ids of working API keys of ours that stood in it, before they were masked.
+    leaked_keys = models.JSONField(
+        default=list, db_default=Value([], models.JSONField()), editable=False
+    )
 
     subscription_plan = models.CharField(max_length=50, editable=False)
     token_balance = models.BigIntegerField(editable=False)

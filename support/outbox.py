@@ -14,7 +14,7 @@ import random
 import uuid
 from collections.abc import Iterable
 from datetime import timedelta
-from typing import ClassVar, Self, TypedDict, TypeVar
+from typing import ClassVar, Self, TypedDict, TypeVar, cast
 
 from django.conf import settings
 from django.db import connection, models, transaction

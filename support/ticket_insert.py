@@ -4,6 +4,7 @@ Through the ORM the same row costs three times the processor time, most of it to
 statement anew. test_ticket_insert.py holds it to the model's columns and defaults.
 """
 
+import json
 from datetime import datetime
 from functools import cache
 from typing import Protocol
@@ -20,11 +21,13 @@ _LATER = {
     "postgresql": "statement_timestamp() + interval '{seconds} seconds'",
     "sqlite": "strftime('%%Y-%%m-%%d %%H:%%M:%%f', 'now', '{seconds} seconds')",
 }
+_AS_JSON = ("request_ids", "context", "leaked_keys")
 # What comes with the ticket; the rest of its columns is NULL.
 _GIVEN = (
     *("id", "user_id", "type", "reply_address", "message", "subscription_plan", "token_balance"),
     *("api_key_prefix", "api_key_name", "idempotency_key", "content_digest"),
     *("created_at", "updated_at", "email_status", "lease_token"),
+    *_AS_JSON,
 )
 _ALWAYS = {
     "attempts": "0",
@@ -63,6 +66,7 @@ def insert_ticket(ticket: NewTicket, *, is_mailed: bool, lease_seconds: float) -
     `is_mailed`: its mail is due now. A ticket with a lease token is leased for so many seconds.
     """
     parameters = {name: getattr(ticket, name) for name in _GIVEN}
+    parameters |= {name: json.dumps(parameters[name]) for name in _AS_JSON}
     if connection.vendor == "sqlite":
         parameters = {name: _adapt(value) for name, value in parameters.items()}
     seconds = lease_seconds if ticket.lease_token else None

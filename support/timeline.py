@@ -26,6 +26,7 @@ class EventKind(models.TextChoices):
     RESEND = "resend"
     EXPORT = "export"
     FAILURE = "failure"
+    REVOKE = "revoke"
 
 
 class TicketEvent(models.Model):

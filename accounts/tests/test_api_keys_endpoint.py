@@ -13,6 +13,7 @@ pytestmark = pytest.mark.django_db
 
 PATH = "/v1/api-keys"
 SHOWN = ["id", "key_prefix", "name", "expiration_date", "created_at", "revoked_at"]
+LISTED = [*SHOWN, "leaked_at"]
 
 
 def create(api, **fields):
@@ -71,7 +72,7 @@ def test_lists_the_callers_keys_without_secrets(api, api_key, django_assert_num_
         body = api.get(PATH).json()
     assert list(body) == ["api_keys", "pagination"]
     assert body["pagination"] == {"page": 1, "per_page": 25, "total": 6, "pages": 1}
-    assert all(list(row) == SHOWN for row in body["api_keys"])
+    assert all(list(row) == LISTED for row in body["api_keys"])
     assert body["api_keys"][-1]["id"] == str(api_key.pk)
 
 

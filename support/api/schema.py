@@ -33,8 +33,13 @@ _SENT = {
     "status": "sent",
     "sent_at": "2026-11-23T10:00:00.456789Z",
 }
+_EVIDENCE = {
+    "request_ids": ["req_9f2c4e7a1b3d5f6087a9c2e4"],
+    "context": {"sdk": "ctxfy-python 2.14.1", "model": "claude-opus-4-1", "attempt": 3},
+}
 _PENDING = _SENT | {"status": "pending", "sent_at": None}
-_TICKET = _SENT | _NEW | {"state": "open", "updated_at": "2026-11-23T10:12:31.204817Z"}
+_STATE = {"state": "open", "updated_at": "2026-11-23T10:12:31.204817Z"}
+_TICKET = _SENT | _NEW | _STATE | _EVIDENCE
 
 # What help texts cannot say.
 _NOTES: dict[str, dict[str, Part]] = {
@@ -66,7 +71,9 @@ document_tickets = extend_schema_view(
         "this moment, and mails it to the support team. Once you read `201`, the ticket is "
         "stored, whatever becomes of the mail; `status` says what did.\n\n"
         "After a time-out, send it again with the same `Idempotency-Key`: you get the first "
-        "ticket, not a second one. Unknown fields are ignored.",
+        "ticket, not a second one. Unknown fields are ignored.\n\n"
+        "API keys, passwords, private keys and card numbers in `message`, `request_ids` and "
+        "`context` are masked before anything is stored; `X-Redacted` counts them.",
         parameters=[
             OpenApiParameter(
                 "Idempotency-Key",
@@ -99,6 +106,14 @@ document_tickets = extend_schema_view(
                 "with the same `Idempotency-Key` opened; absent otherwise.",
                 response=[201],
             ),
+            OpenApiParameter(
+                "X-Redacted",
+                {"type": "integer", "minimum": 1},
+                OpenApiParameter.HEADER,
+                description="How many secrets stood in what you sent, and were masked before it "
+                "was stored; absent without any. Stop using them.",
+                response=[201],
+            ),
         ],
         request=NewTicketSerializer,
         responses={201: OpenApiResponse(TicketReceiptSerializer, "The ticket is stored.")},
@@ -109,6 +124,7 @@ document_tickets = extend_schema_view(
                 _NEW | {"type": "feedback", "reply_address": "123 Main St"},
                 request_only=True,
             ),
+            OpenApiExample("With evidence", _NEW | _EVIDENCE, request_only=True),
             OpenApiExample("Mailed", _SENT, response_only=True, status_codes=["201"]),
             OpenApiExample("Mail waits", _PENDING, response_only=True, status_codes=["201"]),
         ],

@@ -1,15 +1,18 @@
 """Tickets as the API takes and shows them; the help texts stand in the OpenAPI document."""
 
+from typing import Any
+
 from rest_framework import serializers
 
 from ctxfy_support.fields import TextField
 from ctxfy_support.serializers import RowSerializer
+from support.api.evidence import ContextField, RequestIdsField, ShownContextField
 from support.mailboxes import INVALID_EMAIL, is_email_address
 from support.models import Ticket
 
 
 class NewTicketSerializer(serializers.Serializer[Ticket]):
-    """What a client sends: `type`, `reply_address`, `message`; anything else is ignored."""
+    """What a client sends: three texts and, if it likes, evidence; anything else is ignored."""
 
     type = TextField(
         max_length=64,
@@ -25,9 +28,25 @@ class NewTicketSerializer(serializers.Serializer[Ticket]):
     message = TextField(
         max_length=20_000,
         multiline=True,
-        help_text="What happened, kept as you write it, line breaks and tabs too. Other control "
-        "characters are refused, and so is white space alone.",
+        help_text="What happened, kept as you write it, line breaks and tabs too; secrets in it "
+        "are masked. Other control characters are refused, and so is white space alone.",
     )
+    request_ids = RequestIdsField(
+        required=False,
+        help_text="The ids of the requests that failed (`X-Request-Id`), so that we can look them "
+        "up: 1 to 20.",
+    )
+
+    def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
+        # A serializer has an attribute of this name.
+        return super().get_fields() | {
+            "context": ContextField(
+                required=False,
+                help_text="What you know of the failure: model, tool, SDK, trace id. Up to 50 "
+                "names with a string, number, boolean or null each; nothing nested, at most 16 KiB "
+                "as JSON.",
+            )
+        }
 
     def validate_reply_address(self, value: str) -> str:
         if "@" in value and not is_email_address(value):
@@ -64,10 +83,24 @@ class TicketSerializer(TicketReceiptSerializer):
 
     type = serializers.CharField(read_only=True, help_text="As you sent it.")
     reply_address = serializers.CharField(read_only=True, help_text="As you sent it.")
-    message = serializers.CharField(read_only=True, help_text="As you sent it.")
+    message = serializers.CharField(
+        read_only=True, help_text="As you sent it, but for secrets, which are masked."
+    )
     state = serializers.CharField(
         read_only=True, help_text="Where the support team stands with it."
     )
     updated_at = serializers.DateTimeField(
         read_only=True, help_text="When any of this last changed. RFC 3339, UTC."
     )
+    request_ids = serializers.ListField(
+        child=serializers.CharField(),
+        read_only=True,
+        help_text="As you sent them; empty without any.",
+    )
+
+    def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
+        return super().get_fields() | {
+            "context": ShownContextField(
+                read_only=True, help_text="As you sent it, but for secrets; empty without any."
+            )
+        }

@@ -21,6 +21,8 @@ from support.api.schema import document_tickets
 from support.api.serializers import NewTicketSerializer, TicketReceiptSerializer, TicketSerializer
 from support.delivery import attempts
 from support.delivery.monitoring import count_ticket
+from support.leaked_keys import note_leaked
+from support.masking import mask_fields
 from support.models import AccountKey, Ticket, TicketQuerySet
 
 FIRST_ATTEMPT_POLL_SECONDS = 0.05
@@ -62,19 +64,22 @@ class TicketViewSet(viewsets.GenericViewSet[Ticket]):
         raise Http404
 
     def create(self, request: Request, *args: object, **kwargs: object) -> Response:
-        fields = NEW_TICKET.run_validation(request.data)
+        sent = NEW_TICKET.run_validation(request.data)
+        fields, masking = mask_fields(sent)
+        leaks = {"leaked_keys": note_leaked(masking.own_keys)} if masking.own_keys else {}
         inline = attempts.sends_inline()
-        digest = digest_content(fields)
         ticket, created = Ticket.objects.submit(
             cast(AccountKey, request.auth),
-            fields,
+            fields | leaks,
             leased=inline,
-            content_digest=digest,
+            content_digest=digest_content(fields),
             idempotency_key=find_idempotency_key(request),
         )
         if not created:
-            require_same_content(ticket, digest)
+            require_same_content(ticket, fields, sent)
         headers = {"Location": f"{request.path}/{ticket.pk}"}
+        if masking.count:
+            headers["X-Redacted"] = str(masking.count)
         # The INSERT has committed: from here on the ticket cannot be lost, whatever the mail does.
         if not created:
             headers["Idempotent-Replayed"] = "true"

@@ -7,6 +7,7 @@ from uuid import UUID
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.models import AbstractUser
+from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.forms import Form
 from django.http import Http404, HttpRequest, QueryDict
@@ -17,6 +18,7 @@ from support.back_office.agents import get_agent
 from support.back_office.forms import BulkForm, NoteForm, ReplyForm, SaveViewForm, TriageForm
 from support.back_office.queue import Queue
 from support.delivery import attempts
+from support.leaked_keys import find_leaked_keys, may_revoke, revoke
 from support.mailboxes import is_mail_configured
 from support.models import Reply, SavedView, Ticket, TicketQuerySet
 from support.outbox import OutboxQuerySet
@@ -115,6 +117,25 @@ def resend(request: HttpRequest, ticket: Ticket) -> None:
         messages.warning(request, "It is queued; the timeline says what becomes of it.")
     else:
         messages.info(request, "It was sent before, or is being sent right now.")
+
+
+def revoke_key(request: HttpRequest, ticket: Ticket) -> Question | None:
+    """End a key that stood in the ticket; return the context that asks first.
+
+    Raises PermissionDenied for whoever may not do so on the page of keys, and Http404 for a key
+    that did not stand there.
+    """
+    agent, chosen = get_agent(request), request.POST.get("key", "")
+    if not may_revoke(agent):
+        raise PermissionDenied
+    key = next((key for key in find_leaked_keys(ticket) if str(key.pk) == chosen), None)
+    if key is None:
+        raise Http404
+    if request.POST.get("confirmed") != "1":
+        return {"revokes": key}
+    revoke(ticket, agent, key)
+    messages.success(request, f"{key.key_prefix}… stops working with its next request.")
+    return None
 
 
 def send_again(

@@ -4,6 +4,7 @@ A file that is not whole says so in its last record, and its connection breaks o
 """
 
 import csv
+import json
 import logging
 import re
 from collections.abc import Iterable, Iterator
@@ -40,6 +41,8 @@ COLUMNS = {
     "first_replied_at": "first_replied_at",
     "solved_at": "solved_at",
     "message": "message",
+    "request_ids": "request_ids",
+    "context": "context",
 }
 
 Row: TypeAlias = tuple[object, ...]
@@ -59,6 +62,8 @@ def disarm(value: object) -> object:
     """The value for a cell; what a spreadsheet would calculate in it gets an apostrophe."""
     if isinstance(value, datetime):
         return value.isoformat(timespec="seconds")
+    if isinstance(value, list | dict):
+        value = json.dumps(value, ensure_ascii=False) if value else ""
     if not isinstance(value, str):
         return value
     # A record ends with CR LF and nothing else does, so whoever counts them counts tickets.

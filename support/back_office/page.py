@@ -1,5 +1,8 @@
 """Everything an agent needs to know about one ticket, in one page's context."""
 
+from urllib.parse import quote
+
+from django.conf import settings
 from django.contrib.auth.models import AbstractUser
 from django.http import Http404, QueryDict
 
@@ -8,6 +11,8 @@ from support.back_office.agents import list_agents
 from support.back_office.forms import LONGEST_NOTE
 from support.back_office.queue import Queue
 from support.back_office.tabs import count_up_to
+from support.evidence import write_context
+from support.leaked_keys import find_leaked_keys, may_revoke
 from support.mailboxes import find_mailbox, is_mail_configured
 from support.models import Ticket
 from support.outbox import EmailStatus
@@ -57,6 +62,10 @@ def make_context(
         "before": before,
         "after": after,
         "timeline": events,
+        "requests": [(text, _find_log(text), quote(text)) for text in ticket.request_ids],
+        "context_rows": write_context(ticket.context),
+        "leaked_keys": find_leaked_keys(ticket),
+        "can_revoke": may_revoke(agent),
         "seen": events[-1].pk if events else 0,
         "attempts": ticket.attempt_log,
         "trust": trust,
@@ -81,6 +90,11 @@ def make_context(
         "subtitle": None,
         **extra,
     }
+
+
+def _find_log(request_id: str) -> str:
+    """Where the operator's logs of a request are; empty where nobody has said so."""
+    return settings.REQUEST_LOG_URL.replace("{request_id}", quote(request_id, safe=""))
 
 
 def _events(ticket: Ticket) -> list[TicketEvent]:

@@ -224,6 +224,7 @@ ACTS: dict[str, tuple[Act, str]] = {
     "note": (acts.note, "change"),
     "reply": (acts.reply, "reply"),
     "resend": (acts.resend, "change"),
+    "revoke_key": (acts.revoke_key, "view"),
 }
 
 

@@ -9,6 +9,7 @@ from django.core.mail import EmailMultiAlternatives
 from django.template.loader import render_to_string
 from django.urls import reverse
 
+from support.evidence import write_context
 from support.mailboxes import find_mailbox
 from support.models import Reply, Ticket
 from support.outbox import OutboxMessage
@@ -58,6 +59,11 @@ def _compose_ticket(ticket: Ticket) -> EmailMultiAlternatives:
     """To SUPPORT_EMAIL; an answer to it goes to the customer, where that is one mailbox."""
     context = {
         "ticket": ticket,
+        # A value's further lines stand below its first, so that none looks like a line of ours.
+        "context_rows": [
+            (name, text.replace("\n", "\n    ")) for name, text in write_context(ticket.context)
+        ],
+        "leaked_keys": ticket.leaked_keys,
         "url": settings.SITE_URL + reverse("admin:support_ticket_change", args=[ticket.pk]),
     }
     mailbox = find_mailbox(ticket.reply_address)

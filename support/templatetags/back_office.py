@@ -26,6 +26,7 @@ EVENT_ICONS = {
     EventKind.RESEND: "forward_to_inbox",
     EventKind.EXPORT: "download",
     EventKind.FAILURE: "error",
+    EventKind.REVOKE: "key_off",
 }
 
 

@@ -17,6 +17,7 @@ document.addEventListener("DOMContentLoaded", () => {
   document.querySelectorAll("[data-open-dialog]").forEach((button) => {
     button.addEventListener("click", () => document.getElementById(button.dataset.openDialog).showModal());
   });
+  document.querySelectorAll("[data-copy]").forEach(startCopying);
   document.querySelectorAll("form[method=post]").forEach(sendOnce);
   document.querySelectorAll("form[action$='/logout/']").forEach((form) => form.addEventListener("submit", () => dropDrafts(() => true)));
 });
@@ -47,6 +48,23 @@ function sendOnce(form) {
     if (form.dataset.sent) event.preventDefault();
     form.dataset.sent = "yes";
     setTimeout(() => delete form.dataset.sent, 4000);
+  });
+}
+
+// Copies what a button names; without script the text can still be selected.
+function startCopying(button) {
+  button.hidden = false;
+  button.addEventListener("click", async () => {
+    const label = button.querySelector("[data-label]");
+    label.setAttribute("role", "status");
+    try {
+      await navigator.clipboard.writeText(button.dataset.copy);
+      label.textContent = "Copied";
+    } catch {
+      // No clipboard without TLS, or without leave.
+      getSelection().selectAllChildren(button.previousElementSibling);
+      label.textContent = document.execCommand("copy") ? "Copied" : "Selected";
+    }
   });
 }
 

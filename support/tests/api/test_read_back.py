@@ -16,6 +16,7 @@ PATH = "/v1/support/tickets"
 SHOWN = [
     *("id", "created_at", "status", "sent_at"),
     *("type", "reply_address", "message", "state", "updated_at"),
+    *("request_ids", "context"),
 ]
 
 
