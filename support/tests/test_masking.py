@@ -24,14 +24,14 @@ def mask(text):
     return masking.mask(text), masking.count
 
 
-@pytest.mark.parametrize(("text", "becomes", "count"), SECRETS, ids=[s[0][:30] for s in SECRETS])
+@pytest.mark.parametrize(("text", "becomes", "count"), SECRETS, ids=range(len(SECRETS)))
 def test_masks(text, becomes, count):
     masked, found = mask(text)
     assert re.fullmatch(becomes, masked), masked
     assert found == count
 
 
-@pytest.mark.parametrize("text", NO_SECRETS, ids=[text[:30] for text in NO_SECRETS])
+@pytest.mark.parametrize("text", NO_SECRETS, ids=range(len(NO_SECRETS)))
 def test_leaves_alone(text):
     assert mask(text) == (text, 0)
 
