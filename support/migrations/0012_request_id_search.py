@@ -23,6 +23,6 @@ def remove(apps, schema_editor):
 class Migration(migrations.Migration):
     atomic = False
 
-    dependencies = [("support", "0009_evidence")]
+    dependencies = [("support", "0011_evidence")]
 
     operations = [migrations.RunPython(add, remove)]

@@ -7,7 +7,7 @@ import support.evidence
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("support", "0008_senders"),
+        ("support", "0010_claims_return_their_rows"),
     ]
 
     operations = [
