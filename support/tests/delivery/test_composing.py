@@ -1,6 +1,7 @@
 """What each mail says, header by header."""
 
 from datetime import UTC, datetime, timedelta
+from email.policy import compat32
 
 import pytest
 
@@ -111,3 +112,16 @@ def test_has_a_subject_of_one_line_with_single_spaces():
 def test_knows_no_other_row():
     with pytest.raises(TypeError, match="no mail is known for MailChannel"):
         compose(MailChannel())
+
+
+@pytest.mark.parametrize(
+    "ticket_type", ["billing", "x" * 64, "Käse", "=?utf-8?q?x?=", 'a: b, <c> "d"', "日本" * 20]
+)
+@pytest.mark.parametrize("address", ["ada@example.com", "a@bücher.example", "123 Main St"])
+def test_writes_headers_as_the_email_package_would(ticket_type, address):
+    """Those that fit their line are written without its way of folding, to the same letters."""
+    mail = compose(TicketFactory(type=ticket_type, reply_address=address))
+    ours = mail.message()
+    theirs = mail.message()
+    theirs.policy = compat32
+    assert ours.as_bytes(linesep="\r\n") == theirs.as_bytes(linesep="\r\n")
