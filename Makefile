@@ -11,6 +11,8 @@ COMPILE = $(VENV)/bin/uv pip compile --universal --python-version 3.11 --generat
 	--no-header --quiet --no-emit-index-url $(if $(UPGRADE),--upgrade)
 
 .PHONY: run test lint chaos bench mutants lock clean
+# Every process would compile all modules anew, and a run of the tests starts hundreds.
+unexport PYTHONDONTWRITEBYTECODE
 # Two installations into one folder at once would damage it.
 .NOTPARALLEL:
 
