@@ -60,9 +60,11 @@ def make_line_pattern(*, blank: bool = False, without: str = "") -> str:
     return rf"^\s*{first}[^{_CONTROL}{without}]*\s*$"
 
 
-def make_text_pattern() -> str:
-    """Lines without control characters, and somewhere in them more than white space."""
+def make_text_pattern(*, blank: bool = False) -> str:
+    """Lines without control characters, and unless `blank` more than white space in them."""
     control = _CONTROL_BUT_LAYOUT
+    if blank:
+        return rf"^[^{control}]*$"
     return rf"^[^\S{control}]*[^\s{control}][^{control}]*$"
 
 

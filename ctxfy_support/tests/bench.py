@@ -11,6 +11,8 @@ import argparse
 import contextlib
 import hashlib
 import json
+import math
+import re
 import statistics
 import subprocess
 import sys
@@ -26,13 +28,33 @@ import requests
 from ctxfy_support.tests.chaos import PATH, prepare
 from ctxfy_support.tests.hostile import TICKET
 from ctxfy_support.tests.loopback import HOST, free_port
-from ctxfy_support.tests.postgres import PostgresServer
-from ctxfy_support.tests.processes import START_SECONDS, Process, ServiceProcess
+from ctxfy_support.tests.postgres import PostgresServer, find_binaries
+from ctxfy_support.tests.processes import START_SECONDS, Process, ServiceProcess, run_command
 
 YARDSTICKS = "ctxfy_support.tests.yardsticks"
 TABLES = Path(__file__).parent / "yardsticks" / "tables.sql"
 BODY = json.dumps(TICKET | {"message": "Charged twice in October. " * 8})
 OURS, BARE, DRF, FASTAPI = "ours", "bare Django view", "plain DRF", "FastAPI, psycopg"
+PGBENCH = "pgbench, ours"
+# Our two statements as pgbench takes them, with literals for their parameters.
+STATEMENTS = """
+import re
+from accounts.admission import _admit
+from accounts.models import APIKey
+from support.ticket_insert import _GIVEN, _insert
+key = APIKey.objects.get()
+values = dict.fromkeys(_GIVEN, "''") | {
+    "digest": f"'{key.digest}'", "now": "now()", "id": "gen_random_uuid()",
+    "user_id": str(key.user_id), "type": "'billing'", "reply_address": "'ada@example.com'",
+    "message": "repeat('Charged twice in October. ', 8)", "subscription_plan": "'chaos'",
+    "token_balance": "0", "idempotency_key": "NULL", "email_status": "'stored'",
+    "created_at": "now()", "updated_at": "now()", "lease_token": "NULL",
+    "request_ids": "'[]'", "context": "'{}'", "leaked_keys": "'[]'",
+}
+for sql in (_admit("postgresql"), _insert("postgresql", False, None)):
+    filled = re.sub(r"%\\((\\w+)\\)s", lambda name: values[name[1]], sql)
+    print(filled.strip().replace("%%", "%"), ";")
+"""
 PROCESSES, CLIENTS = 2, 16
 CONCURRENCIES = (1, 16, 64)
 # Row, stack, against whom, at most this ratio of its server's processor time.
@@ -133,13 +155,33 @@ def find_ticket(port, key, **headers):
     return f"{PATH}/{answer.json()['tickets'][0]['id']}"
 
 
-def measure_all(bench, rounds):
+def measure_statements(bench, program, script, url):
+    """PostgreSQL alone, with our two statements."""
+    before = processor_seconds(bench.postgres)
+    done = subprocess.run(
+        [
+            *(program, "-n", "-f", script, "-M", "prepared", "-c", str(CLIENTS)),
+            *("-j", str(PROCESSES), "-t", str(bench.count // CLIENTS), url),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    spent = processor_seconds(bench.postgres) - before
+    bench.costs["POST", PGBENCH].append([math.nan, spent / bench.count * 1000])
+    rate = float(re.search(r"tps = ([0-9.]+)", done.stdout)[1])
+    bench.rates[CLIENTS, PGBENCH].append((rate, math.nan, math.nan))
+
+
+def measure_all(bench, rounds, statements):
     for name in bench.stacks:
         load(bench.stacks[name].port, "POST", PATH, bench.key, clients=8, count=400)
     tickets = {name: find_ticket(bench.stacks[name].port, bench.key) for name in (OURS, BARE)}
     for _ in range(rounds):
         for name in bench.stacks:
             bench.measure("POST", name, "POST", PATH)
+        statements()
         for name in tickets:
             bench.measure("list", name, "GET", PATH)
             bench.measure("detail", name, "GET", tickets[name])
@@ -183,8 +225,19 @@ def main():
         digest = hashlib.sha256(key.encode()).hexdigest()
         with psycopg.connect(server.url) as connection:
             connection.execute(TABLES.read_text().replace("{digest}", digest))
+        env = {"DATABASE_URL": server.url}
+        said = run_command("shell", "-v", "0", "-c", STATEMENTS, env=env)
+        assert said.returncode == 0, said.stderr
+        script = server.directory / "statements.sql"
+        script.write_text(said.stdout)
+        program = find_binaries() / "pgbench"
         bench = Bench(server, start_stacks(stack, server.url), key, options.requests)
-        measure_all(bench, options.rounds)
+
+        def statements():
+            if program.exists():  # The wheel with PostgreSQL's binaries has none.
+                measure_statements(bench, program, script, server.url)
+
+        measure_all(bench, options.rounds, statements)
         return not show(bench)
 
 

@@ -98,7 +98,7 @@ def test_on_an_endpoint_that_fails(get, monkeypatch, error, status):
         "ctxfy_support.envelope.ErrorEnvelopeMiddleware",
         "ctxfy_support.transport_security.TransportSecurityMiddleware",
         "accounts.middleware.AccountMiddleware",
-        "django.middleware.common.CommonMiddleware",
+        "ctxfy_support.front_doors.APIDoor",
     ],
 )
 def test_on_a_middleware_that_fails(get, monkeypatch, middleware):

@@ -2,11 +2,13 @@
 
 import json
 import re
+import sys
 
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from ctxfy_support.fields import CONTROLS_BUT_LAYOUT
+from ctxfy_support.openapi import make_text_pattern
 
 MOST_REQUEST_IDS = 20
 LONGEST_REQUEST_ID = 128
@@ -68,7 +70,13 @@ class ShownContextField(serializers.JSONField):
         "type": "object",
         "maxProperties": MOST_ENTRIES,
         "propertyNames": {"maxLength": LONGEST_NAME, "pattern": f"^{_NAME}$"},
-        "additionalProperties": _VALUE | {"maxLength": LONGEST_VALUE},
+        "additionalProperties": _VALUE
+        | {
+            "maxLength": LONGEST_VALUE,
+            "pattern": make_text_pattern(blank=True),
+            "minimum": -sys.float_info.max,
+            "maximum": sys.float_info.max,
+        },
     }
 )
 class ContextField(serializers.Field[dict[str, object], object, dict[str, object], object]):

@@ -119,4 +119,4 @@ def test_is_served_from_an_index(api, api_key):
             cursor.execute("ANALYZE support_tickets")
             cursor.execute("SET LOCAL enable_seqscan = off")
             cursor.execute("SET LOCAL enable_sort = off")
-    assert "support_tickets_of_user" in page.explain()
+    assert "support_tickets_of_account" in page.explain()

@@ -150,6 +150,7 @@ def test_asks_once_what_a_search_finds(desk, django_assert_max_num_queries):
     with django_assert_max_num_queries(30) as queries:
         desk.get(url_of(ticket, quote("tab=all&q=xylophone")))
     asked = [query["sql"] for query in queries if "xylophone" in query["sql"].lower()]
+    asked = [sql for sql in asked if not sql.startswith("EXPLAIN")]  # Which reads no row.
     assert len([sql for sql in asked if "support_tickets" in sql]) == 1
 
 
