@@ -77,6 +77,7 @@ def come_back(browse, server, agent, **options):
 
 def see(page, text):
     page.get_by_text(text).first.wait_for()
+    page.wait_for_load_state()  # Its script runs by then: before, a chosen reply is not filled in.
 
 
 def test_gets_an_agent_through_the_day(bea, service, smtp_server, browse):
