@@ -13,8 +13,9 @@ from typing import TypeAlias
 
 from django.db import connections
 
-# Each has a thread and a connection to the database of its own.
-MOST_LENT = 16
+# Each has a thread and a connection to the database of its own. More than the twenty clients that a
+# busy account may have: with fewer, a repeated POST could see another status than the first one.
+MOST_LENT = 20
 # A thread more than there are turns ends, with its connection, when it was not needed for so long.
 IDLE_SECONDS = 30.0
 
