@@ -12,11 +12,9 @@ from uuid import UUID
 
 from django.db import connection
 
-# What PostgreSQL and SQLite call the present, and so many seconds from it; as Django's Now() does.
-_NOW = {
-    "postgresql": "statement_timestamp()",
-    "sqlite": "strftime('%%Y-%%m-%%d %%H:%%M:%%f', 'now')",
-}
+from support.claims import DATABASE_NOW
+
+# So many seconds from DATABASE_NOW, written as that is.
 _LATER = {
     "postgresql": "statement_timestamp() + interval '{seconds} seconds'",
     "sqlite": "strftime('%%Y-%%m-%%d %%H:%%M:%%f', 'now', '{seconds} seconds')",
@@ -54,7 +52,7 @@ class NewTicket(Protocol):
 def _insert(vendor: str, is_mailed: bool, lease_seconds: float | None) -> str:
     values = {name: f"%({name})s" for name in _GIVEN} | _ALWAYS
     if is_mailed:
-        values["next_attempt_at"] = _NOW[vendor]
+        values["next_attempt_at"] = DATABASE_NOW[vendor]
     if lease_seconds is not None:
         values["leased_until"] = _LATER[vendor].format(seconds=lease_seconds)
     return _INSERT.format(columns=", ".join(values), values=", ".join(values.values()))

@@ -13,8 +13,9 @@ import requests
 from django.db import connection
 
 from accounts.tests.factories import APIKeyFactory
+from ctxfy_support.tests.chaos import prepare
 from ctxfy_support.tests.postgres import PostgresServer
-from ctxfy_support.tests.processes import ServiceProcess, run_command
+from ctxfy_support.tests.processes import ServiceProcess
 
 # For an answer on a busy machine; what hangs would take for ever. `make chaos` measures how long.
 LONGEST_SECONDS = 30
@@ -46,19 +47,11 @@ def postgres():
         yield server
 
 
-def prepare(env):
-    """An account in a new database; return its key."""
-    for command in (["migrate"], ["set_plan", "pro", "--requests-per-minute", "1000000"]):
-        assert run_command(*command, env=env).returncode == 0
-    run_command("set_account", "ada", "--plan", "pro", env=env)
-    return run_command("create_api_key", "ada", env=env).stdout.strip()
-
-
 @pytest.fixture(scope="module")
 def on_postgres(postgres):
     """(the service on a server of its own, a working key)"""
     env = {"DATABASE_URL": postgres.url}
-    secret = prepare(env)
+    secret = prepare(env["DATABASE_URL"])
     with ServiceProcess(env=env) as service:
         yield service, secret
 
@@ -152,7 +145,7 @@ def on_logging_postgres():
     """(its server, the service with one thread, a working key)"""
     with PostgresServer(tcp=True, log_statement="all", log_line_prefix="") as server:
         env = {"DATABASE_URL": server.url}
-        secret = prepare(env)
+        secret = prepare(env["DATABASE_URL"])
         with ServiceProcess(env=env, threads=1) as service:
             yield server, service, secret
 
