@@ -10,6 +10,7 @@ from django.contrib.auth.hashers import make_password
 from django.db import connection
 from django.test import Client
 from django.urls import reverse
+from playwright.sync_api import expect
 
 from accounts.tests.factories import APIKeyFactory, PlanFactory, UserFactory
 from ctxfy_support.tests.browser import find_violations
@@ -108,6 +109,8 @@ def test_gets_an_agent_through_the_day(bea, service, smtp_server, browse):
 
     page.keyboard.press("r")
     page.get_by_label("Insert a canned reply").select_option("Refund")
+    # Its text is asked for, and an empty answer is not sent.
+    expect(page.get_by_label("Your answer")).to_have_value(re.compile("the refund is on its way"))
     page.get_by_role("button", name="Send answer").click()
     see(page, "Your answer went to ada@example.com")
     assert len(smtp_server.messages) == 1
