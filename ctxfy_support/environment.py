@@ -85,7 +85,9 @@ def whole_number(name: str, default: int, *, minimum: int, maximum: int) -> int:
     return int(value)
 
 
-def email_address(name: str, default: str = "") -> str:
+def email_address(name: str, default: str = "", *, longest_local_part: int = 64) -> str:
+    """One e-mail address, with at most so many characters before its `@`."""
+
     def convert(text: str) -> str:
         value = text or default
         if value:
@@ -93,6 +95,8 @@ def email_address(name: str, default: str = "") -> str:
                 validate_email(value)
             except ValidationError:
                 raise ValueError(f"{value!r} is not one e-mail address") from None
+            if len(value.rpartition("@")[0]) > longest_local_part:
+                raise ValueError(f"more than {longest_local_part} characters before the @")
         return value
 
     return parse(name, default, convert)

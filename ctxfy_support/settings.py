@@ -24,6 +24,8 @@ if not SECRET_KEY:
     if not DEBUG:
         raise ImproperlyConfigured("SECRET_KEY: must be set when DEBUG is off")
     SECRET_KEY = get_random_secret_key()
+# Former ones: what they have signed still counts.
+SECRET_KEY_FALLBACKS = environment.names("SECRET_KEY_FALLBACKS")
 ALLOWED_HOSTS = environment.names("ALLOWED_HOSTS")
 CSRF_TRUSTED_ORIGINS = environment.names("CSRF_TRUSTED_ORIGINS")
 # Where people reach this service: the mail's link to the back-office starts with it.
@@ -274,6 +276,9 @@ COUNTERS = {
 
 SUPPORT_EMAIL = environment.email_address("SUPPORT_EMAIL")
 SUPPORT_EMAIL_FROM = environment.email_address("SUPPORT_EMAIL_FROM", SUPPORT_EMAIL)
+# Receives what customers answer, at an address for each ticket: `+` and 42 characters, of the 64
+# that may stand before the @.
+SUPPORT_EMAIL_REPLIES = environment.email_address("SUPPORT_EMAIL_REPLIES", longest_local_part=21)
 SUPPORT_EMAIL_SENDER = environment.choice(
     "SUPPORT_EMAIL_SENDER", "sendgrid", ("sendgrid", "google", "console")
 )

@@ -8,18 +8,16 @@ import re
 from django.contrib.auth.models import AbstractUser
 from django.db import models, transaction
 from django.db.models import Q
-from django.db.models.functions import Coalesce, Now
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from support.failures import Failure
 from support.mailboxes import is_email_address, is_mail_configured
-from support.models import CannedReply, Reply, Ticket, TicketEvent, TicketState
+from support.messages import Via
+from support.models import CannedReply, Message, Ticket, TicketEvent, TicketState
 from support.outbox import AttemptEntry, EmailStatus, in_lock_order
 from support.timeline import EventKind, make_event
-
-
-class NoMailboxError(Exception):
-    """The ticket's reply address is not one e-mail address, or nothing can be mailed at all."""
+from support.triage import DONE
 
 
 class SomethingHappenedError(Exception):
@@ -30,50 +28,59 @@ class SomethingHappenedError(Exception):
         self.events = events
 
 
+def can_be_mailed(ticket: Ticket) -> bool:
+    """Whether an answer goes out; else it is only stored, and the customer reads it by the API."""
+    return is_mail_configured() and is_email_address(ticket.reply_address)
+
+
 def write_reply(
-    ticket: Ticket, agent: AbstractUser, text: str, *, leased: bool, seen: int | None = None
-) -> Reply:
-    """Store an answer with its timeline entry; the ticket then waits for the customer.
+    ticket: Ticket,
+    agent: AbstractUser,
+    text: str,
+    *,
+    leased: bool,
+    state: TicketState = TicketState.WAITING,
+    seen: int | None = None,
+) -> Message:
+    """Store an answer with its timeline entry; the ticket's state is then `state`.
 
     `leased`: the caller sends it itself, at once. `seen`: the newest timeline entry that the
-    agent knows; raise SomethingHappenedError where an answer, or anybody's claim, came after
-    it. Raise NoMailboxError where it cannot go out.
+    agent knows; raise SomethingHappenedError where a message, or anybody's claim, came after it.
     """
-    if not is_mail_configured() or not is_email_address(ticket.reply_address):
-        raise NoMailboxError
-    reply = Reply(
+    is_mailed = can_be_mailed(ticket)
+    reply = Message(
         ticket=ticket,
+        via=Via.BACK_OFFICE,
         author_id=agent.pk,
         text=text,
         to=ticket.reply_address,
-        next_attempt_at=Now(),
+        email_status=EmailStatus.PENDING if is_mailed else EmailStatus.STORED,
     )
-    if leased:
-        reply.lease()
     now = timezone.now()
+    solved_at = Coalesce("solved_at", models.Value(now)) if state in DONE else None
     tickets = Ticket.objects.filter(pk=ticket.pk)
     with transaction.atomic():
         before = in_lock_order(tickets).values_list("state", flat=True).get()
         # Under the row's lock: of two answers that are sent at once, the second is asked.
         if seen is not None and (news := find_news(ticket, agent, seen)):
             raise SomethingHappenedError(news)
-        reply.save(force_insert=True)
+        Message.objects.append(reply, leased=leased)
         tickets.update(
-            state=TicketState.WAITING,
-            solved_at=None,
+            state=state,
+            solved_at=solved_at,
             first_replied_at=Coalesce("first_replied_at", models.Value(now)),
             updated_at=now,
         )
-        events = [make_event(ticket.pk, agent, EventKind.REPLY, after=reply.to, reply_id=reply.pk)]
-        if before != TicketState.WAITING:
-            events.append(
-                make_event(ticket.pk, agent, EventKind.STATE, before, TicketState.WAITING)
-            )
+        events = [
+            make_event(ticket.pk, agent, EventKind.REPLY, after=reply.to, message_id=reply.pk)
+        ]
+        if before != state:
+            events.append(make_event(ticket.pk, agent, EventKind.STATE, before, state))
         TicketEvent.objects.bulk_create(events)
     return reply
 
 
-def record_failure(reply: Reply, failure: Failure, entry: AttemptEntry) -> bool:
+def record_failure(reply: Message, failure: Failure, entry: AttemptEntry) -> bool:
     """Record that an answer's mail did not go out; False if the lease was not ours any more.
 
     One that is given up takes its ticket back to `open`, in the same transaction: whoever dies
@@ -94,17 +101,17 @@ def record_failure(reply: Reply, failure: Failure, entry: AttemptEntry) -> bool:
                 before,
                 TicketState.OPEN,
                 text=str(failure),
-                reply_id=reply.pk,
+                message_id=reply.pk,
             ).save()
     return True
 
 
 def find_news(ticket: Ticket, agent: AbstractUser, seen: int) -> list[TicketEvent]:
-    """Answers since entry `seen`, the agent's own too (a second click), and what others did."""
+    """What was written since entry `seen`, by the agent too (a second click), and others' acts."""
     since = TicketEvent.objects.filter(ticket=ticket, id__gt=seen).select_related("actor")
     kinds = [EventKind.CLAIM, EventKind.ASSIGNEE, EventKind.STATE]
     others = Q(kind__in=kinds) & ~Q(actor=agent.pk)
-    return list(since.filter(Q(kind=EventKind.REPLY) | others))
+    return list(since.filter(Q(kind__in=[EventKind.REPLY, EventKind.MESSAGE]) | others))
 
 
 def fill_in(canned: CannedReply, ticket: Ticket, agent: AbstractUser) -> str:

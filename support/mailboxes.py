@@ -58,3 +58,12 @@ def find_mailbox(value: str) -> str | None:
 def is_email_address(value: str) -> bool:
     """Whether this is one mailbox, as `user@host`."""
     return find_mailbox(value) is not None
+
+
+def is_same_mailbox(one: str | None, other: str | None) -> bool:
+    """Whether two mailboxes, as find_mailbox() gives them, are one; None is no mailbox.
+
+    Upper and lower case do not count, nor do they before the @: by the letter (RFC 5321, section
+    2.4) a server may tell them apart, but none that gives mailboxes to strangers does.
+    """
+    return one is not None and other is not None and one.lower() == other.lower()

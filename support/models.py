@@ -8,9 +8,13 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q, Value
 
+from support.canned_replies import CannedReply as CannedReply
 from support.evidence import ContextColumn
+from support.inbound_mail import InboundMail as InboundMail
 from support.mail_channel import MailChannel as MailChannel
 from support.mailboxes import is_mail_configured
+from support.messages import LONGEST_IDEMPOTENCY_KEY
+from support.messages import Message as Message
 from support.outbox import (
     EmailStatus,
     OutboxMessage,
@@ -18,8 +22,6 @@ from support.outbox import (
     lease_duration,
     outbox_indexes,
 )
-from support.replies import CannedReply as CannedReply
-from support.replies import Reply as Reply
 from support.saved_views import SavedView as SavedView
 from support.senders import Sender as Sender
 from support.ticket_insert import insert_ticket
@@ -27,8 +29,6 @@ from support.timeline import TicketEvent as TicketEvent
 from support.triage import Tag as Tag
 from support.triage import TicketState as TicketState
 from support.triage import Triaged, TriageQuerySet
-
-LONGEST_IDEMPOTENCY_KEY = 255
 
 
 class AccountKey(Protocol):
@@ -217,5 +217,5 @@ class Ticket(OutboxMessage, Triaged):
 
 
 def outboxes() -> tuple[OutboxQuerySet[OutboxMessage], ...]:
-    """Every table whose rows are mailed; a reply goes first, for somebody waits for it."""
-    return Reply.objects.all(), Ticket.objects.all()
+    """Every table whose rows are mailed; a message goes first, for somebody waits."""
+    return Message.objects.all(), Ticket.objects.all()

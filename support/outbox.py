@@ -6,7 +6,7 @@ is alive. If it dies, the lease ends and another sender claims the row. Every ti
 about a claim is the database's, so hosts need not agree on the hour.
 
 Whoever locks several rows keeps one order, so that no two wait for each other: tickets, then
-replies, then timeline entries, each table by primary key (in_lock_order). Nobody locks a row
+messages, then timeline entries, each table by primary key (in_lock_order). Nobody locks a row
 against those who only refer to it, for no key ever changes; so an entry's INSERT waits for nobody.
 """
 
@@ -173,6 +173,10 @@ class OutboxQuerySet(models.QuerySet[M]):
                 woken = self.filter(pk__in=ids).update(next_attempt_at=Now())
         return not waiting.exists()
 
+    def for_support(self) -> Self:
+        """What is mailed to SUPPORT_EMAIL."""
+        return self
+
     def resendable(self) -> Self:
         """What an agent may send again: not sent, and not leased."""
         return self.unleased().exclude(email_status=EmailStatus.SENT)
@@ -235,6 +239,11 @@ class OutboxMessage(models.Model):
 
     class Meta:
         abstract = True
+
+    @property
+    def goes_to_support(self) -> bool:
+        """Whether its mail is for SUPPORT_EMAIL; else it is for a customer."""
+        return True
 
     def is_in_first_attempt(self) -> bool:
         """Whether a sender is making the row's first attempt right now."""

@@ -27,12 +27,16 @@ class EventKind(models.TextChoices):
     EXPORT = "export"
     FAILURE = "failure"
     REVOKE = "revoke"
+    MESSAGE = "message"
+    BOUNCE = "bounce"
+    AUTOMATIC = "automatic"
 
 
 class TicketEvent(models.Model):
     """One entry of a ticket's timeline.
 
-    `text` is an internal note's, or why an answer was given up; that entry has no actor.
+    `text` is an internal note's, or why an answer was given up or came back; such an entry has no
+    actor, and neither has what came by mail.
     """
 
     ticket = models.ForeignKey(
@@ -46,8 +50,12 @@ class TicketEvent(models.Model):
     before = models.CharField(max_length=LABEL_CHARACTERS, blank=True)
     after = models.CharField(max_length=LABEL_CHARACTERS, blank=True)
     text = models.TextField(blank=True)
-    reply = models.ForeignKey(
-        "support.Reply", on_delete=models.CASCADE, null=True, related_name="+"
+    message = models.ForeignKey(
+        "support.Message",
+        on_delete=models.CASCADE,
+        null=True,
+        related_name="+",
+        db_column="reply_id",
     )
 
     class Meta:
@@ -70,7 +78,7 @@ def make_event(
     after: object = "",
     *,
     text: str = "",
-    reply_id: UUID | None = None,
+    message_id: UUID | None = None,
     at: datetime | None = None,
 ) -> TicketEvent:
     """An unsaved entry, of this moment unless `at` says another; labels are cut to what fits."""
@@ -81,6 +89,6 @@ def make_event(
         before=str(before)[:LABEL_CHARACTERS],
         after=str(after)[:LABEL_CHARACTERS],
         text=text,
-        reply_id=reply_id,
+        message_id=message_id,
         at=at or timezone.now(),
     )

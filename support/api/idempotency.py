@@ -9,7 +9,8 @@ from rest_framework import status
 from rest_framework.exceptions import APIException, ParseError
 from rest_framework.request import Request
 
-from support.models import LONGEST_IDEMPOTENCY_KEY, Ticket
+from support.messages import LONGEST_IDEMPOTENCY_KEY
+from support.models import Ticket
 
 # Servers join two header lines with a comma, so a comma always means two keys: none may hold one,
 # not even within quotes, for the lines `"a` and `b"` would make one quoted key.

@@ -18,7 +18,8 @@ from ctxfy_support.openapi import annotate, make_line_pattern
 from support.api.idempotency import BARE_KEY, QUOTED_KEY, KeyReused
 from support.api.serializers import NewTicketSerializer, TicketReceiptSerializer, TicketSerializer
 from support.mailboxes import INVALID_EMAIL, LONGEST_LOCAL_PART
-from support.models import LONGEST_IDEMPOTENCY_KEY, TicketState
+from support.messages import LONGEST_IDEMPOTENCY_KEY
+from support.models import TicketState
 from support.outbox import GIVE_UP_AFTER, EmailStatus
 
 _ID = "0193a2c4-5d6e-7f80-9a1b-2c3d4e5f6071"

@@ -13,16 +13,17 @@ from django.forms import Form
 from django.http import Http404, HttpRequest, QueryDict
 
 from ctxfy_support.ids import parse_id
-from support.answering import NoMailboxError, SomethingHappenedError, find_news, write_reply
+from support.answering import SomethingHappenedError, find_news, write_reply
 from support.back_office.agents import get_agent
 from support.back_office.forms import BulkForm, NoteForm, ReplyForm, SaveViewForm, TriageForm
 from support.back_office.queue import Queue
 from support.delivery import attempts
 from support.leaked_keys import find_leaked_keys, may_revoke, revoke
 from support.mailboxes import is_mail_configured
-from support.models import Reply, SavedView, Ticket, TicketQuerySet
-from support.outbox import OutboxQuerySet
+from support.models import Message, SavedView, Ticket, TicketQuerySet
+from support.outbox import EmailStatus, OutboxQuerySet
 from support.timeline import EventKind, TicketEvent, make_event
+from support.triage import TicketState
 
 SECONDS_FOR_SENDING = 10
 # The context of a page that asks something before the act is done.
@@ -82,17 +83,18 @@ def reply(request: HttpRequest, ticket: Ticket) -> Question | None:
         _tell(request, form)
         return {"reply_text": request.POST.get("text", "")}
     text, seen = form.cleaned_data["text"], form.cleaned_data["seen"] or 0
+    then = TicketState(form.cleaned_data["then"] or TicketState.WAITING)
     is_others = ticket.assignee_id not in (None, agent.pk)
     if is_others and not form.cleaned_data["confirmed"]:
         return {"reply_text": text, "asks": True, "news": find_news(ticket, agent, seen)}
     inline = attempts.sends_inline()
     try:
-        written = write_reply(ticket, agent, text, leased=inline, seen=seen)
+        written = write_reply(ticket, agent, text, leased=inline, seen=seen, state=then)
     except SomethingHappenedError as news:
         return {"reply_text": text, "asks": True, "news": news.events}
-    except NoMailboxError:
-        messages.error(request, "This address cannot be mailed, or no mail backend is configured.")
-        return {"reply_text": text}
+    if written.email_status == EmailStatus.STORED:
+        messages.success(request, "Your answer is kept: the customer reads it through the API.")
+        return None
     failure = attempts.attempt(written) if inline else None
     if failure is None and inline:
         messages.success(request, f"Your answer went to {written.to}.")
@@ -104,9 +106,9 @@ def reply(request: HttpRequest, ticket: Ticket) -> Question | None:
 
 def resend(request: HttpRequest, ticket: Ticket) -> None:
     """Send the ticket's mail again, or that of the reply which is named."""
-    rows: OutboxQuerySet[Ticket] | OutboxQuerySet[Reply] = Ticket.objects.filter(pk=ticket.pk)
+    rows: OutboxQuerySet[Ticket] | OutboxQuerySet[Message] = Ticket.objects.filter(pk=ticket.pk)
     if chosen := request.POST.get("reply"):
-        rows = Reply.objects.filter(ticket=ticket, pk=parse_id(chosen) or UUID(int=0))
+        rows = Message.objects.filter(ticket=ticket, pk=parse_id(chosen) or UUID(int=0))
     if not is_mail_configured():
         messages.error(request, NO_BACKEND)
         return
@@ -139,22 +141,22 @@ def revoke_key(request: HttpRequest, ticket: Ticket) -> Question | None:
 
 
 def send_again(
-    agent: AbstractUser, *queues: OutboxQuerySet[Ticket] | OutboxQuerySet[Reply]
-) -> tuple[int, list[Ticket | Reply]]:
+    agent: AbstractUser, *queues: OutboxQuerySet[Ticket] | OutboxQuerySet[Message]
+) -> tuple[int, list[Ticket | Message]]:
     """Queue what was not sent and, unless workers do it, send what a page has the time for.
 
     Tickets before replies, as everybody locks them. Return how many were sent, and what was
     queued, as it was.
     """
     with transaction.atomic():
-        waiting: list[Ticket | Reply] = [row for rows in queues for row in rows.queue_again()]
+        waiting: list[Ticket | Message] = [row for rows in queues for row in rows.queue_again()]
         TicketEvent.objects.bulk_create(
             make_event(
                 row.pk if isinstance(row, Ticket) else row.ticket_id,
                 agent,
                 EventKind.RESEND,
                 before=row.email_status,
-                reply_id=row.pk if isinstance(row, Reply) else None,
+                message_id=row.pk if isinstance(row, Message) else None,
             )
             for row in waiting
         )
@@ -182,7 +184,7 @@ def bulk(request: HttpRequest, tickets: TicketQuerySet) -> None:
             if not is_mail_configured():
                 messages.error(request, NO_BACKEND)
                 return
-            answers = Reply.objects.filter(ticket__in=tickets.order_by().values("pk"))
+            answers = Message.objects.filter(ticket__in=tickets.order_by().values("pk"))
             sent, queued = send_again(get_agent(request), tickets, answers)
             touched = {row.pk if isinstance(row, Ticket) else row.ticket_id for row in queued}
             messages.success(

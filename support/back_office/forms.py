@@ -5,7 +5,7 @@ from django.contrib.auth.models import AbstractUser
 from django.http import QueryDict
 
 from support.back_office.agents import list_agents
-from support.replies import LONGEST_REPLY
+from support.messages import LONGEST_MESSAGE
 from support.triage import Changes, Keep, Priority, Tag, TicketState
 
 LONGEST_NOTE = 20_000
@@ -129,6 +129,9 @@ class BulkForm(ChangeForm):
         return changes
 
 
+AFTER_AN_ANSWER = (TicketState.WAITING, TicketState.SOLVED, TicketState.OPEN)
+
+
 class WrittenField(forms.CharField):
     """Text of several lines, whose line breaks count one character, as in the browser's box.
 
@@ -147,9 +150,11 @@ class NoteForm(forms.Form):
 class ReplyForm(forms.Form):
     """`seen` is the newest timeline entry that the agent's page showed."""
 
-    text = WrittenField(max_length=LONGEST_REPLY)
+    text = WrittenField(max_length=LONGEST_MESSAGE)
     seen = forms.IntegerField(min_value=0, required=False)
     confirmed = forms.BooleanField(required=False)
+    # The ticket's state once the answer is written.
+    then = forms.ChoiceField(choices=[(state, state) for state in AFTER_AN_ANSWER], required=False)
 
 
 class SaveViewForm(forms.Form):

@@ -6,17 +6,17 @@ from django.conf import settings
 from django.contrib.auth.models import AbstractUser
 from django.http import Http404, QueryDict
 
-from support.answering import fill_in
+from support.answering import can_be_mailed, fill_in
 from support.back_office.agents import list_agents
 from support.back_office.forms import LONGEST_NOTE
 from support.back_office.queue import Queue
 from support.back_office.tabs import count_up_to
 from support.evidence import write_context
 from support.leaked_keys import find_leaked_keys, may_revoke
-from support.mailboxes import find_mailbox, is_mail_configured
-from support.models import Ticket
+from support.mailboxes import find_mailbox, is_mail_configured, is_same_mailbox
+from support.messages import LONGEST_MESSAGE
+from support.models import CannedReply, Ticket
 from support.outbox import EmailStatus
-from support.replies import LONGEST_REPLY, CannedReply
 from support.timeline import TicketEvent
 from support.triage import Priority, Tag, TicketState
 
@@ -36,15 +36,12 @@ TRUST = {
 def judge_reply_address(ticket: Ticket) -> str:
     """`own`: the account's; `other`: an e-mail address of anybody; `none`: no e-mail address.
 
-    Compared is what a mail would be addressed to, for two domains may look alike and be two. Upper
-    and lower case do not count, nor do they before the @: by the letter (RFC 5321, section 2.4) a
-    server may tell them apart, but none that gives mailboxes to strangers does.
+    Compared is what a mail would be addressed to, for two domains may look alike and be two.
     """
     mailbox = find_mailbox(ticket.reply_address)
     if mailbox is None:
         return "none"
-    own = find_mailbox(ticket.user.email)
-    return "own" if own is not None and mailbox.lower() == own.lower() else "other"
+    return "own" if is_same_mailbox(mailbox, find_mailbox(ticket.user.email)) else "other"
 
 
 def make_context(
@@ -71,7 +68,7 @@ def make_context(
         "trust": trust,
         "trust_text": TRUST[trust][0],
         "trust_icon": TRUST[trust][1],
-        "can_be_mailed": trust != "none" and is_mail_configured(),
+        "can_be_mailed": can_be_mailed(ticket),
         "mail_is_configured": is_mail_configured(),
         "can_resend": ticket.email_status != EmailStatus.SENT,
         "earlier": list(earlier.defer("message", "attempt_log")[:EARLIER_SHOWN]),
@@ -85,7 +82,7 @@ def make_context(
         "tags": ", ".join(tag.name for tag in ticket.tags.all()),
         # Their names alone; a text is asked for when somebody chooses it.
         "canned": list(CannedReply.objects.defer("text")[:CANNED_NAMED]),
-        "longest_reply": LONGEST_REPLY,
+        "longest_reply": LONGEST_MESSAGE,
         "longest_note": LONGEST_NOTE,
         "subtitle": None,
         **extra,
@@ -100,7 +97,7 @@ def _find_log(request_id: str) -> str:
 def _events(ticket: Ticket) -> list[TicketEvent]:
     """Oldest first; of a timeline without end, the newest 500."""
     entries = TicketEvent.objects.filter(ticket=ticket).order_by("-id")
-    newest = entries.select_related("actor", "reply")[:EVENTS_SHOWN]
+    newest = entries.select_related("actor", "message")[:EVENTS_SHOWN]
     return list(reversed(newest))
 
 

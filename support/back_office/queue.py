@@ -32,7 +32,7 @@ from support.back_office.tabs import (
     mine,
     split_by_mail,
 )
-from support.models import Reply, Ticket, TicketQuerySet
+from support.models import Message, Ticket, TicketQuerySet
 from support.outbox import EmailStatus
 from support.triage import Priority, TicketState
 
@@ -337,7 +337,7 @@ class Queue:
             .annotate(
                 opening=Left("message", OPENING_CHARACTERS),
                 is_answer_failed=Exists(
-                    Reply.objects.filter(ticket=OuterRef("pk"), email_status=EmailStatus.FAILED)
+                    Message.objects.filter(ticket=OuterRef("pk"), email_status=EmailStatus.FAILED)
                 ),
             )
             .defer("message", "attempt_log")

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from django.contrib.auth.models import AbstractUser
 from django.db.models import Model, Q, QuerySet
 
-from support.models import Reply, Ticket, TicketQuerySet
+from support.models import Message, Ticket, TicketQuerySet
 from support.outbox import EmailStatus
 from support.triage import TicketState
 
@@ -31,7 +31,7 @@ def split_by_mail(tickets: TicketQuerySet, *statuses: EmailStatus) -> list[Ticke
     Those whose own mail it is come from the small index of what is unsent in any order by time, so
     a page costs the same when 100,000 wait.
     """
-    answers = Reply.objects.filter(email_status__in=statuses).order_by()
+    answers = Message.objects.filter(email_status__in=statuses).order_by()
     return [
         tickets.filter(email_status__in=statuses),
         tickets.exclude(email_status__in=statuses).filter(pk__in=answers.values("ticket")),
@@ -45,13 +45,13 @@ def has_mail(*statuses: EmailStatus) -> Q:
     read the whole table.
     """
     own = Ticket.objects.filter(email_status__in=statuses).order_by()
-    answers = Reply.objects.filter(email_status__in=statuses).order_by()
+    answers = Message.objects.filter(email_status__in=statuses).order_by()
     return Q(pk__in=own.values("pk").union(answers.values("ticket")))
 
 
-def failed_answers_of(agent: AbstractUser) -> QuerySet[Reply]:
+def failed_answers_of(agent: AbstractUser) -> QuerySet[Message]:
     """What the agent wrote and no customer got."""
-    return Reply.objects.filter(email_status=EmailStatus.FAILED, author=agent.pk).order_by()
+    return Message.objects.filter(email_status=EmailStatus.FAILED, author=agent.pk).order_by()
 
 
 def mine(agent: AbstractUser) -> list[TicketQuerySet]:

@@ -24,7 +24,7 @@ from support.delivery.monitoring import count_attempt
 from support.delivery.transport import PATIENCE, pool
 from support.failures import Failure, FailureKind
 from support.mailboxes import is_mail_configured
-from support.models import Reply, Ticket, outboxes
+from support.models import Message, outboxes
 from support.outbox import AttemptEntry, OutboxMessage, OutboxQuerySet
 
 logger = logging.getLogger(__name__)
@@ -61,7 +61,7 @@ def attempt(row: OutboxMessage, patience: timedelta = timedelta(0)) -> Failure |
     count_attempt(failure)
     try:
         _record(row, failure, started_at, took)
-        breaker.report(failure, seconds=took, to_support=isinstance(row, Ticket))
+        breaker.report(failure, seconds=took, to_support=row.goes_to_support)
     except DatabaseFailure:
         logger.exception("What became of %s could not be recorded", row.pk)
     wake_what_waited()
@@ -96,7 +96,7 @@ def _record(row: OutboxMessage, failure: Failure | None, started_at: datetime, t
     }
     if failure is None:
         marked = row.mark_sent(entry)
-    elif isinstance(row, Reply):
+    elif isinstance(row, Message) and row.is_answer:
         marked = record_failure(row, failure, entry)
     else:
         marked = row.mark_failure(failure, entry)

@@ -1,4 +1,7 @@
-"""The mails: a ticket's, to SUPPORT_EMAIL alone; a reply's, to the ticket's one mailbox."""
+"""The mails: what a customer wrote, to SUPPORT_EMAIL alone; an answer, to the ticket's one mailbox.
+
+All of a ticket's are one thread for whoever reads them.
+"""
 
 from email.message import EmailMessage
 from email.policy import Compat32
@@ -11,9 +14,11 @@ from django.template.loader import render_to_string
 from django.urls import reverse
 
 from support.evidence import write_context
-from support.mailboxes import find_mailbox
-from support.models import Reply, Ticket
+from support.mailboxes import find_mailbox, is_same_mailbox
+from support.messages import Via
+from support.models import Message, Ticket
 from support.outbox import OutboxMessage
+from support.reply_addresses import find_reply_address
 
 SUBJECT_CHARACTERS = 200
 # Not a host: it only makes the id unique, and stays when SUPPORT_EMAIL_FROM changes between two
@@ -22,9 +27,9 @@ MESSAGE_ID_DOMAIN = "tickets.ctxfy"
 LINE_CHARACTERS = 78
 
 
-def subject(ticket: Ticket, prefix: str = "") -> str:
+def subject(ticket: Ticket, prefix: str = "", suffix: str = "") -> str:
     """One line, whatever counts as a line break: the type is the customer's text."""
-    line = " ".join(f"{prefix}[{ticket.type}] Support ticket {ticket.pk}".split())
+    line = " ".join(f"{prefix}[{ticket.type}] Support ticket {ticket.pk}{suffix}".split())
     return line[:SUBJECT_CHARACTERS]
 
 
@@ -71,8 +76,10 @@ def compose(row: OutboxMessage) -> EmailMultiAlternatives:
     match row:
         case Ticket():
             return _compose_ticket(row)
-        case Reply():
-            return _compose_reply(row)
+        case Message() if row.is_answer:
+            return _compose_answer(row)
+        case Message():
+            return _compose_message(row)
     raise TypeError(f"no mail is known for {type(row).__name__}")
 
 
@@ -85,43 +92,93 @@ def _compose_ticket(ticket: Ticket) -> EmailMultiAlternatives:
             (name, text.replace("\n", "\n    ")) for name, text in write_context(ticket.context)
         ],
         "leaked_keys": ticket.leaked_keys,
-        "url": settings.SITE_URL + reverse("admin:support_ticket_change", args=[ticket.pk]),
+        "url": _page(ticket),
     }
-    mailbox = find_mailbox(ticket.reply_address)
-    message = Mail(
+    return _make_mail(
+        ticket,
+        "ticket_email",
+        context,
         subject=subject(ticket),
-        body=render_to_string("support/ticket_email.txt", context),
-        from_email=settings.SUPPORT_EMAIL_FROM,
-        to=[settings.SUPPORT_EMAIL],
-        reply_to=[mailbox] if mailbox else [],
-        headers={
-            "Message-ID": message_id(ticket),
-            "Date": format_datetime(ticket.created_at),
-            "Auto-Submitted": "auto-generated",
-        },
+        to=settings.SUPPORT_EMAIL,
+        reply_to=find_mailbox(ticket.reply_address),
+        headers={"Auto-Submitted": "auto-generated"},
     )
-    message.attach_alternative(render_to_string("support/ticket_email.html", context), "text/html")
-    return message
 
 
-def _compose_reply(reply: Reply) -> EmailMultiAlternatives:
-    """An agent's answer, in the thread that the ticket's mail began."""
-    ticket = reply.ticket
-    earlier = ticket.replies.filter(created_at__lt=reply.created_at).order_by("-created_at")[:10]
-    thread = [message_id(ticket), *(message_id(row) for row in reversed(earlier))]
-    context = {"reply": reply, "ticket": ticket}
-    message = Mail(
+def _compose_message(message: Message) -> EmailMultiAlternatives:
+    """What a customer wrote later, to SUPPORT_EMAIL, as a ticket's mail is."""
+    ticket = message.ticket
+    reply_address = find_mailbox(ticket.reply_address)
+    sender = find_mailbox(message.sender)
+    is_mail = message.via == Via.MAIL
+    context = {
+        "message": message,
+        "ticket": ticket,
+        "other_sender": is_mail and not is_same_mailbox(sender, reply_address),
+        "url": _page(ticket),
+    }
+    return _make_mail(
+        message,
+        "message_email",
+        context,
+        subject=subject(ticket, "Re: ", " - the customer wrote"),
+        to=settings.SUPPORT_EMAIL,
+        reply_to=reply_address,
+        headers={"Auto-Submitted": "auto-generated"} | _thread_headers(message),
+    )
+
+
+def _compose_answer(answer: Message) -> EmailMultiAlternatives:
+    """An agent's answer; it quotes the customer's last message before it."""
+    ticket = answer.ticket
+    customers = ticket.messages.exclude(via=Via.BACK_OFFICE)
+    last = customers.filter(created_at__lt=answer.created_at).last()
+    context = {
+        "answer": answer,
+        "ticket": ticket,
+        "wrote": last.text if last else ticket.message,
+        "wrote_later": last.created_at if last else None,
+    }
+    return _make_mail(
+        answer,
+        "answer_email",
+        context,
         subject=subject(ticket, "Re: "),
-        body=render_to_string("support/reply_email.txt", context),
-        from_email=settings.SUPPORT_EMAIL_FROM,
-        to=[find_mailbox(reply.to) or reply.to],
-        reply_to=[settings.SUPPORT_EMAIL],
-        headers={
-            "Message-ID": message_id(reply),
-            "Date": format_datetime(reply.created_at),
-            "In-Reply-To": thread[-1],
-            "References": " ".join(thread),
-        },
+        to=find_mailbox(answer.to) or answer.to,
+        reply_to=find_reply_address(ticket.pk) or settings.SUPPORT_EMAIL,
+        headers=_thread_headers(answer),
     )
-    message.attach_alternative(render_to_string("support/reply_email.html", context), "text/html")
-    return message
+
+
+def _thread_headers(message: Message) -> dict[str, str]:
+    """What puts it below the ticket's mail and the ten messages before it."""
+    earlier = message.ticket.messages.filter(created_at__lt=message.created_at)
+    newest = earlier.order_by("-created_at").only("id")[:10]
+    thread = [message_id(message.ticket), *(message_id(row) for row in reversed(newest))]
+    return {"In-Reply-To": thread[-1], "References": " ".join(thread)}
+
+
+def _page(ticket: Ticket) -> str:
+    return settings.SITE_URL + reverse("admin:support_ticket_change", args=[ticket.pk])
+
+
+def _make_mail(
+    row: OutboxMessage,
+    template: str,
+    context: dict[str, object],
+    *,
+    subject: str,
+    to: str,
+    reply_to: str | None,
+    headers: dict[str, str],
+) -> EmailMultiAlternatives:
+    mail = Mail(
+        subject=subject,
+        body=render_to_string(f"support/{template}.txt", context),
+        from_email=settings.SUPPORT_EMAIL_FROM,
+        to=[to],
+        reply_to=[reply_to] if reply_to else [],
+        headers={"Message-ID": message_id(row), "Date": format_datetime(row.created_at)} | headers,
+    )
+    mail.attach_alternative(render_to_string(f"support/{template}.html", context), "text/html")
+    return mail

@@ -23,7 +23,7 @@ from ctxfy_support.tests.scripted_smtp_server import Answer
 from support.delivery import attempts
 from support.delivery.breaker import breaker
 from support.mail_channel import MailChannel, channel_name
-from support.models import Reply, Ticket
+from support.models import Message, Ticket
 from support.tests.factories import TicketFactory, make_staff
 
 ROWS = 30
@@ -94,7 +94,7 @@ class Agent:
                 return self.post(chosen[0], "note", text="x")
             case 6:
                 return self.post(chosen[0], "reply", text="x", confirmed="1", seen=str(10**9))
-        failed = Reply.objects.exclude(email_status="sent").order_by("?").first()
+        failed = Message.objects.exclude(email_status="sent").order_by("?").first()
         if failed is None:
             return 200
         return self.post(str(failed.ticket_id), "resend", reply=str(failed.pk))

@@ -5,7 +5,7 @@ from django.core.management import CommandError, call_command
 from django.urls import reverse
 
 from accounts.tests.factories import PlanFactory
-from support.models import CannedReply, Reply, SavedView, Ticket
+from support.models import CannedReply, Message, SavedView, Ticket
 from support.tests.factories import TicketFactory
 
 pytestmark = pytest.mark.django_db
@@ -36,7 +36,7 @@ def test_shows_something_on_every_page(desk):
 
 def test_queues_no_mail():
     create()
-    for model in (Ticket, Reply):
+    for model in (Ticket, Message):
         assert not model.objects.filter(email_status__in=["pending", "stored"]).exists()
         assert not model.objects.due().exists()
 

@@ -11,7 +11,7 @@ from django.utils import timezone
 from accounts.tests.factories import APIKeyFactory
 from support import outbox
 from support.failures import Failure, FailureKind
-from support.models import Reply, Ticket
+from support.models import Message, Ticket
 from support.outbox import backoff, lease_duration, outbox_indexes
 from support.tests.factories import TicketFactory
 
@@ -272,7 +272,7 @@ def test_reports_no_age_below_zero(stopped_clock):
     assert Ticket.objects.queue_report()["oldest_pending_seconds"] == 0.0
 
 
-@pytest.mark.parametrize("model", [Ticket, Reply])
+@pytest.mark.parametrize("model", [Ticket, Message])
 def test_has_the_indexes_of_its_queries(model):
     assert len(outbox_indexes(model._meta.db_table)) == 2
     for index in outbox_indexes(model._meta.db_table):

@@ -13,7 +13,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from support.demonstration import TEXTS, Story
-from support.models import CannedReply, Reply, SavedView, Tag, Ticket, TicketEvent
+from support.models import CannedReply, Message, SavedView, Tag, Ticket, TicketEvent
 from support.outbox import EmailStatus
 from support.timeline import EventKind, make_event
 
@@ -137,7 +137,7 @@ class Command(BaseCommand):
             if story.note:
                 events.append(make_event(ticket.pk, agent, EventKind.NOTE, text=story.note, at=at))
             if story.replied_at:
-                reply = Reply(
+                reply = Message(
                     ticket=ticket,
                     author_id=agent.pk,
                     to=ticket.reply_address,
@@ -154,7 +154,7 @@ class Command(BaseCommand):
                         agent,
                         EventKind.REPLY,
                         after=reply.to,
-                        reply_id=reply.pk,
+                        message_id=reply.pk,
                         at=story.replied_at,
                     )
                 )
@@ -163,7 +163,7 @@ class Command(BaseCommand):
                 events.append(
                     make_event(ticket.pk, agent, EventKind.STATE, "open", story.state, at=moved)
                 )
-        Reply.objects.bulk_create(replies)
+        Message.objects.bulk_create(replies)
         TicketEvent.objects.bulk_create(events)
 
     def create_desk(self) -> None:

@@ -55,7 +55,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--stored",
             action="store_true",
-            help="also tickets that were only stored, when no mail backend was configured",
+            help="also what was only stored, when no mail backend was configured",
         )
         parser.add_argument("--dry-run", action="store_true", help="say what would be sent")
         parser.add_argument("--limit", type=at_least_one, metavar="N", help="N mails at most")
@@ -64,7 +64,7 @@ class Command(BaseCommand):
             action="append",
             dest="tickets",
             metavar="ID",
-            help="this ticket, even one that was only stored, and the replies to it; may be given "
+            help="this ticket, even one that was only stored, and its messages; may be given "
             "several times",
         )
         parser.add_argument(
@@ -138,12 +138,12 @@ class Command(BaseCommand):
         found: list[Candidate] = []
         for rows in outboxes():
             chosen = rows.due() if due else rows.unleased().unsent()
-            is_ticket = rows.model is Ticket
-            # A ticket that was only stored is mailed where a person asks for it, and only then.
-            if is_ticket and not due and (stored or ids):
-                chosen |= rows.unleased().filter(email_status=EmailStatus.STORED)
+            # What was only stored is mailed where a person asks for it, and only then.
+            if not due and (stored or ids):
+                only_stored = rows.unleased().for_support()
+                chosen |= only_stored.filter(email_status=EmailStatus.STORED)
             if ids:
-                chosen = chosen.filter(**{"pk__in" if is_ticket else "ticket__in": ids})
+                chosen = chosen.filter(**{"pk__in" if rows.model is Ticket else "ticket__in": ids})
             if since:
                 chosen = chosen.filter(created_at__gte=since)
             columns = chosen.order_by("created_at", "id").values_list(
@@ -231,7 +231,7 @@ class Command(BaseCommand):
             stored = [row.pk for row in chosen if row.status == EmailStatus.STORED]
             if not ids:
                 continue
-            if stored and queue.model is Ticket:
+            if stored:
                 # Before they are tried: whoever dies in it leaves rows that others will take.
                 queue.filter(pk__in=stored, email_status=EmailStatus.STORED).queue_again()
             rows = queue.filter(pk__in=ids)

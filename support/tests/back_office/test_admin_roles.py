@@ -8,7 +8,7 @@ from django.urls import reverse
 
 from accounts.models import APIKey, Plan, User
 from accounts.tests.factories import APIKeyFactory, UserFactory
-from support.models import CannedReply, Reply, SavedView, Tag, Ticket, TicketEvent
+from support.models import CannedReply, Message, SavedView, Tag, Ticket, TicketEvent
 from support.tests.factories import TicketFactory, make_staff
 
 pytestmark = pytest.mark.django_db
@@ -132,7 +132,7 @@ DATA = {
 
 def everything():
     """Every row that any of these pages could change."""
-    models = (APIKey, CannedReply, Group, Plan, Reply, SavedView, Tag, Ticket, TicketEvent, User)
+    models = (APIKey, CannedReply, Group, Plan, Message, SavedView, Tag, Ticket, TicketEvent, User)
     return {model: list(model._default_manager.order_by("pk").values()) for model in models}
 
 

@@ -16,7 +16,7 @@ from accounts.tests.factories import APIKeyFactory, PlanFactory, UserFactory
 from ctxfy_support.tests.browser import find_violations
 from ctxfy_support.tests.loopback import HOST
 from support.delivery.composing import compose
-from support.models import CannedReply, Reply, Tag, Ticket
+from support.models import CannedReply, Message, Tag, Ticket
 from support.tests.factories import TicketFactory, make_staff
 from support.tests.payloads import PAYLOADS
 from support.timeline import EventKind, make_event
@@ -114,7 +114,7 @@ def test_gets_an_agent_through_the_day(bea, service, smtp_server, browse):
     page.get_by_role("button", name="Send answer").click()
     see(page, "Your answer went to ada@example.com")
     assert len(smtp_server.messages) == 1
-    assert "the refund is on its way" in Reply.objects.get().text
+    assert "the refund is on its way" in Message.objects.get().text
 
     page.get_by_label("State").select_option("solved")
     page.get_by_role("button", name="Save").click()
@@ -221,10 +221,10 @@ def test_keeps_what_was_typed_until_it_is_sent(bea, service, smtp_server, browse
     page.get_by_role("button", name="Log in").click()
     see(page, "Nothing was sent or changed.")
     see(page, "Draft restored")
-    assert not Reply.objects.exists()
+    assert not Message.objects.exists()
     page.get_by_role("button", name="Send answer").click()
     see(page, "Your answer went to ada@example.com")
-    assert Reply.objects.get().text == "It is mended.\n\nBea"
+    assert Message.objects.get().text == "It is mended.\n\nBea"
     assert page.get_by_label("Your answer").input_value() == ""
 
     assert page.get_by_label("Internal note").input_value() == "Finance confirms it."
@@ -261,8 +261,8 @@ def test_says_first_that_somebody_answered(bea, service, smtp_server, browse):
     open_ticket(page, ticket)
     page.get_by_label("Your answer").fill("Second answer")
     ticket.claim_for(colleague, instead_of=None)
-    reply = Reply.objects.create(ticket=ticket, to="a@x.example", text="x", email_status="sent")
-    make_event(ticket.pk, colleague, EventKind.REPLY, reply_id=reply.pk).save()
+    reply = Message.objects.create(ticket=ticket, to="a@x.example", text="x", email_status="sent")
+    make_event(ticket.pk, colleague, EventKind.REPLY, message_id=reply.pk).save()
     page.get_by_role("button", name="Send answer").click()
     question = page.get_by_role("alertdialog")
     assert "cem answered a moment ago" in question.inner_text()
@@ -375,7 +375,7 @@ def test_saves_a_view(bea, shared_service, browse):
 def test_is_readable_for_everybody(bea, shared_service, browse, theme, width):
     ticket = TicketFactory(email_status="failed", last_error="message 554: refused")
     ticket.add_note(bea, "A note")
-    Reply.objects.create(ticket=ticket, to="a@x.example", text="x", email_status="failed")
+    Message.objects.create(ticket=ticket, to="a@x.example", text="x", email_status="failed")
     APIKeyFactory(user=ticket.user)
     bea.is_superuser = True
     bea.save()

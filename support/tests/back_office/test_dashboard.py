@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from accounts.tests.factories import UserFactory
 from support.mail_channel import MailChannel, channel_name
-from support.models import Reply, Ticket
+from support.models import Message, Ticket
 from support.tests.conftest import log_in
 from support.tests.factories import TicketFactory
 
@@ -85,7 +85,7 @@ def test_knows_the_median_times(numbers):
 
 def test_tells_how_the_mail_is(numbers, desk):
     oldest = TicketFactory(email_status="failed", created_at=ago(days=2))
-    Reply.objects.create(ticket=oldest, to="a@x.example", text="x", email_status="pending")
+    Message.objects.create(ticket=oldest, to="a@x.example", text="x", email_status="pending")
     TicketFactory(email_status="sent")
     mail = numbers()["mail"]
     assert (mail["pending"], mail["failed"], mail["oldest"]) == (1, 1, oldest.created_at)

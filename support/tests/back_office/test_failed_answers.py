@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from ctxfy_support.tests.scripted_smtp_server import Answer
 from support.delivery import attempts
-from support.models import Reply, Ticket
+from support.models import Message, Ticket
 from support.tests.back_office.test_queue import found, look
 from support.tests.back_office.test_replies import answer, make_reply, page_of, resend
 from support.tests.factories import TicketFactory
@@ -54,7 +54,7 @@ def test_opens_a_ticket_that_was_solved_meanwhile(desk, agent, refusing, ticket)
     answer(desk, ticket)
     Ticket.objects.filter(pk=ticket.pk).change(agent, state="solved")
     past = timezone.now() - timedelta(hours=73)
-    Reply.objects.update(retrying_since=past, next_attempt_at=past)
+    Message.objects.update(retrying_since=past, next_attempt_at=past)
     attempts.attempt_next()
     ticket.refresh_from_db()
     assert (ticket.state, ticket.solved_at) == ("open", None)
@@ -111,7 +111,7 @@ def test_is_told_once_however_often_it_fails(desk, refusing, ticket):
 def test_is_told_again_where_an_agent_sent_it_again(desk, refusing, ticket):
     answer(desk, ticket)
     url = reverse("admin:support_ticket_resend", args=[ticket.pk])
-    desk.post(url, {"reply": str(Reply.objects.get().pk)})
+    desk.post(url, {"reply": str(Message.objects.get().pk)})
     assert len(failures(ticket)) == 2
 
 
@@ -128,11 +128,11 @@ def test_is_marked_and_told_at_once_or_not_at_all(desk, refusing, ticket):
 
     with connection.execute_wrapper(fail):
         answer(desk, ticket)
-    reply = Reply.objects.get()
+    reply = Message.objects.get()
     assert (reply.email_status, reply.attempts) == ("pending", 0)
     assert reply.leased_until is not None
     assert failures(ticket) == []
-    Reply.objects.update(leased_until=timezone.now() - timedelta(seconds=1))
+    Message.objects.update(leased_until=timezone.now() - timedelta(seconds=1))
     attempts.attempt_next()
     assert len(failures(ticket)) == 1
 
@@ -159,8 +159,8 @@ def test_is_sent_with_the_tickets_that_are_ticked(desk, provider, ticket):
     url = reverse("admin:support_ticket_bulk")
     page = desk.post(url, {"do": "send", "tickets": [str(ticket.pk)]}, follow=True)
     assert "1 sent, 0 queued, 0 left alone" in page.content.decode()
-    assert Reply.objects.get().email_status == "sent"
-    assert ticket.events.get().reply is not None
+    assert Message.objects.get().email_status == "sent"
+    assert ticket.events.get().message is not None
 
 
 def test_does_not_change_with_a_mail_to_support(refusing):

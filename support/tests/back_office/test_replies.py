@@ -14,7 +14,7 @@ from ctxfy_support.tests.scripted_smtp_server import Answer
 from support.answering import SomethingHappenedError, write_reply
 from support.delivery import attempts
 from support.mail_channel import MailChannel
-from support.models import CannedReply, Reply, Ticket
+from support.models import CannedReply, Message, Ticket
 from support.tests.conftest import log_in
 from support.tests.delivery.test_ticket_email import parts
 from support.tests.factories import TicketFactory
@@ -56,7 +56,7 @@ def test_goes_to_the_customer_and_nobody_else(desk, provider, ticket, settings):
 def test_stands_in_the_thread_of_the_tickets_mail(desk, provider, ticket):
     answer(desk, ticket)
     headers = parts(provider)["headers"]
-    (reply,) = Reply.objects.all()
+    (reply,) = Message.objects.all()
     assert headers["Message-ID"] == f"<{reply.pk}@tickets.ctxfy>"
     assert headers["In-Reply-To"] == f"<{ticket.pk}@tickets.ctxfy>"
     assert headers["References"] == f"<{ticket.pk}@tickets.ctxfy>"
@@ -68,7 +68,7 @@ def test_follows_the_answer_before(desk, provider, ticket):
     answer(desk, ticket)
     provider.messages.clear()
     answer(desk, ticket, seen=str(ticket.events.last().pk))
-    first, second = Reply.objects.order_by("created_at")
+    first, second = Message.objects.order_by("created_at")
     headers = parts(provider)["headers"]
     assert headers["Message-ID"] == f"<{second.pk}@tickets.ctxfy>"
     assert headers["In-Reply-To"] == f"<{first.pk}@tickets.ctxfy>"
@@ -99,21 +99,41 @@ def test_shows_in_the_api_as_state_alone(desk, provider, api, api_key):
 )
 def test_goes_to_no_address_that_is_not_one_mailbox(desk, provider, address):
     ticket = TicketFactory(reply_address=address, email_status="sent")
-    assert "cannot be mailed" in answer(desk, ticket).content.decode()
     assert "no answer can be mailed" in page_of(desk, ticket)
-    assert not Reply.objects.exists()
+    page = answer(desk, ticket).content.decode()
+    assert "Your answer is kept: the customer reads it through the API." in page
+    assert Message.objects.get().email_status == "stored"
+    assert resend("--due")[-1] == "sent=0 pending=0 failed=0"
     assert not provider.messages
 
 
-def test_goes_nowhere_without_a_backend(desk, ticket):
+def test_is_kept_without_a_backend(desk, ticket):
     answer(desk, ticket)
-    assert not Reply.objects.exists()
+    reply = Message.objects.get()
+    assert (reply.email_status, reply.lease_token) == ("stored", None)
+
+
+@pytest.mark.parametrize(
+    ("then", "state", "is_solved"),
+    [("", "waiting", False), ("solved", "solved", True), ("open", "open", False)],
+)
+def test_decides_the_state(desk, ticket, then, state, is_solved):
+    answer(desk, ticket, then=then)
+    ticket.refresh_from_db()
+    assert (ticket.state, ticket.solved_at is not None) == (state, is_solved)
+    moves = ticket.events.filter(kind="state").values_list("before", "after")
+    assert list(moves) == [("new", state)]
+
+
+def test_knows_no_other_state(desk, ticket):
+    answer(desk, ticket, then="closed")
+    assert not Message.objects.exists()
 
 
 @pytest.mark.parametrize("text", ["", "   ", "\x00", "x" * 20_001])
 def test_refuses_an_answer_that_says_nothing(desk, provider, ticket, text):
     assert answer(desk, ticket, text=text).status_code == 200
-    assert not Reply.objects.exists()
+    assert not Message.objects.exists()
 
 
 def test_asks_when_somebody_answered_meanwhile(desk, colleague, provider, ticket):
@@ -122,18 +142,18 @@ def test_asks_when_somebody_answered_meanwhile(desk, colleague, provider, ticket
     page = answer(cem, ticket, text="Second answer").content.decode()
     assert "bea answered" in page
     assert "Second answer</textarea>" in page
-    assert Reply.objects.count() == 1
+    assert Message.objects.count() == 1
     seen = str(ticket.events.last().pk)
     answer(cem, ticket, text="Second answer", seen=seen, confirmed="1")
-    assert Reply.objects.count() == 2
+    assert Message.objects.count() == 2
 
 
 def test_asks_when_another_has_the_ticket(desk, colleague, provider):
     ticket = TicketFactory(assignee=colleague)
     assert "cem has this ticket" in answer(desk, ticket).content.decode()
-    assert not Reply.objects.exists()
+    assert not Message.objects.exists()
     answer(desk, ticket, confirmed="1")
-    assert Reply.objects.count() == 1
+    assert Message.objects.count() == 1
 
 
 def test_says_that_another_answered_before_that_she_has_it(desk, colleague, provider, ticket):
@@ -142,13 +162,13 @@ def test_says_that_another_answered_before_that_she_has_it(desk, colleague, prov
     page = answer(desk, ticket).content.decode()
     assert page.index("cem answered") < page.index("cem has this ticket")
     assert page.index("cem answered") < page.index("data-message")
-    assert Reply.objects.count() == 1
+    assert Message.objects.count() == 1
 
 
 def test_is_sent_once_when_clicked_twice(desk, provider, ticket):
     for _ in range(2):
         answer(desk, ticket)
-    assert (Reply.objects.count(), len(provider.messages)) == (1, 1)
+    assert (Message.objects.count(), len(provider.messages)) == (1, 1)
 
 
 def test_lets_one_of_two_answers_through(agent, colleague, provider, ticket):
@@ -164,9 +184,9 @@ def test_is_kept_and_sent_later_when_the_server_is_away(desk, use_mail, smtp_ser
     page = answer(desk, ticket).content.decode()
     assert "is kept and will be sent" in page
     smtp_server.start()
-    Reply.objects.update(next_attempt_at=timezone.now() - timedelta(seconds=1))
+    Message.objects.update(next_attempt_at=timezone.now() - timedelta(seconds=1))
     row, failure = attempts.attempt_next()
-    assert (type(row), failure) == (Reply, None)
+    assert (type(row), failure) == (Message, None)
     assert len(smtp_server.messages) == 1
 
 
@@ -186,7 +206,7 @@ def resend(*arguments):
 
 
 def make_reply(ticket, **changes):
-    return Reply.objects.create(
+    return Message.objects.create(
         **{"ticket": ticket, "to": ticket.reply_address, "text": "x", "email_status": "failed"}
         | changes
     )
@@ -194,7 +214,7 @@ def make_reply(ticket, **changes):
 
 def test_is_resent_by_the_command(provider, ticket):
     reply = make_reply(ticket)
-    assert f"reply   {reply.pk}"[:20] in "\n".join(resend("--dry-run"))
+    assert f"message  {reply.pk}"[:20] in "\n".join(resend("--dry-run"))
     assert resend()[-1] == "sent=1 pending=0 failed=0"
     assert len(provider.messages) == 1
 
@@ -228,12 +248,12 @@ def test_takes_turns_with_tickets_oldest_first(provider, ticket):
     make_reply(ticket, created_at=old)
     TicketFactory(created_at=old - timedelta(days=1))
     assert resend("--limit", "1")[-1] == "sent=1 pending=0 failed=0"
-    assert Reply.objects.get().email_status == "failed"
+    assert Message.objects.get().email_status == "failed"
 
 
 def test_takes_no_row_that_another_holds(provider, ticket):
     make_reply(ticket, email_status="pending", next_attempt_at=timezone.now())
-    copies = [Reply.objects.all().due() for _ in range(2)]
+    copies = [Message.objects.all().due() for _ in range(2)]
     assert [rows.claim() is not None for rows in copies] == [True, False]
 
 
@@ -243,7 +263,7 @@ def test_stops_no_other_mail_when_the_customers_address_is_refused(
     use_mail(scripted_smtp_server)
     scripted_smtp_server.faults["RCPT"] = Answer(550, "no such user", times=1)
     answer(desk, ticket)
-    reply = Reply.objects.get()
+    reply = Message.objects.get()
     assert (reply.email_status, reply.last_error[:11]) == ("failed", "message 550")
     assert not MailChannel.objects.filter(failing_since__isnull=False).exists()
 
@@ -252,7 +272,7 @@ def test_waits_when_the_customers_server_says_later(desk, use_mail, scripted_smt
     use_mail(scripted_smtp_server)
     scripted_smtp_server.faults["RCPT"] = Answer(451, "later", times=1)
     answer(desk, ticket)
-    assert Reply.objects.get().email_status == "pending"
+    assert Message.objects.get().email_status == "pending"
 
 
 def canned_url(ticket, pk):

@@ -7,7 +7,8 @@ import pytest
 
 from support.delivery.composing import compose, subject
 from support.mail_channel import MailChannel
-from support.models import Reply, Ticket
+from support.models import Message, Ticket
+from support.reply_addresses import find_ticket_id
 from support.tests.factories import TicketFactory
 
 pytestmark = pytest.mark.django_db
@@ -30,7 +31,7 @@ def ticket(addresses):
 def answer(ticket, minutes, **columns):
     """An agent's answer, so many minutes after the ticket came."""
     columns = {"to": "ada@example.com", "text": "We look into it."} | columns
-    return Reply.objects.create(
+    return Message.objects.create(
         ticket=ticket, created_at=ticket.created_at + timedelta(minutes=minutes), **columns
     )
 
@@ -125,3 +126,49 @@ def test_writes_headers_as_the_email_package_would(ticket_type, address):
     theirs = mail.message()
     theirs.policy = compat32
     assert ours.as_bytes(linesep="\r\n") == theirs.as_bytes(linesep="\r\n")
+
+
+def test_asks_to_be_answered_at_the_tickets_own_address(ticket, settings):
+    settings.SUPPORT_EMAIL_REPLIES = "help@ctxfy.example"
+    [address] = compose(answer(ticket, 1)).reply_to
+    assert find_ticket_id(address) == ticket.pk
+    assert compose(ticket).reply_to == ["ada@example.com"]
+
+
+def write(ticket, minutes, **fields):
+    at = RECEIVED + timedelta(minutes=minutes)
+    return Message.objects.create(ticket=ticket, created_at=at, **fields)
+
+
+def test_quotes_the_customers_last_message(ticket):
+    write(ticket, 5, via="api", text="And in\nNovember.")
+    write(ticket, 9, via="mail", text="And later.")
+    mail = compose(answer(ticket, 7))
+    assert "On 2026-11-23 10:10 UTC you wrote:\n\n> And in\n> November.\n" in mail.body
+    assert "Charged twice" not in mail.body
+    assert "And in\nNovember." in mail.alternatives[0].content
+
+
+def test_mails_a_customers_message_to_support(ticket):
+    message = write(ticket, 5, via="api", text="And in <November>.", to="old@ctxfy.example")
+    mail = compose(message)
+    assert mail.subject == f"Re: [billing] Support ticket {ticket.pk} - the customer wrote"
+    assert (mail.to, mail.reply_to) == (["support@ctxfy.example"], ["ada@example.com"])
+    assert mail.extra_headers["In-Reply-To"] == message_id(ticket)
+    assert mail.extra_headers["Auto-Submitted"] == "auto-generated"
+    assert mail.body.startswith("And in <November>.\n")
+    assert "Came by:       API\n" in mail.body
+    assert "And in &lt;November&gt;." in mail.alternatives[0].content
+
+
+@pytest.mark.parametrize(
+    ("sender", "is_other"), [("ADA@example.com", False), ("eve@x.example", True), ("", True)]
+)
+def test_says_when_a_mail_came_from_elsewhere(ticket, sender, is_other):
+    part = {"name": "trace.log", "type": "text/plain", "size": 2048}
+    fields = {"sender": sender, "quoted": "> Before", "attachments": [part]}
+    mail = compose(write(ticket, 5, via="mail", text="Again.", **fields))
+    for text in (mail.body, mail.alternatives[0].content):
+        assert ("not the ticket" in text) is is_other
+        assert "quoted 8 characters" in text
+        assert "trace.log (text/plain, 2.0" in text

@@ -18,7 +18,7 @@ from ctxfy_support.tests.loopback import Close, Meanwhile
 from ctxfy_support.tests.scripted_smtp_server import Answer
 from support.delivery import attempts
 from support.mail_channel import MailChannel
-from support.models import Reply, Ticket
+from support.models import Message, Ticket
 from support.tests.factories import TicketFactory
 
 pytestmark = pytest.mark.django_db
@@ -96,8 +96,8 @@ def test_is_back_where_a_ticket_goes_out_and_support_was_refused(server):
     server.faults["RCPT"] = Answer(550, "xyzzy", times=1)
     attempts.attempt(held())
     MailChannel.objects.update(failing_since=timezone.now() - timedelta(seconds=60))
-    reply = Reply.objects.create(ticket=Ticket.objects.get(), to="ada@example.com", text="Yes.")
-    assert attempts.attempt(Reply.objects.filter(pk=reply.pk).claim()) is None
+    reply = Message.objects.create(ticket=Ticket.objects.get(), to="ada@example.com", text="Yes.")
+    assert attempts.attempt(Message.objects.filter(pk=reply.pk).claim()) is None
     assert MailChannel.objects.get().failing_since
     assert attempts.attempt(held()) is None
     assert MailChannel.objects.get().failing_since is None
@@ -264,7 +264,7 @@ def test_tries_the_row_whose_time_came_first(server):
 def test_tries_a_reply_before_a_ticket(server):
     ticket = TicketFactory()
     now = timezone.now()
-    reply = Reply.objects.create(
+    reply = Message.objects.create(
         ticket=ticket, to="ada@example.com", text="Yes.", next_attempt_at=now
     )
     assert [attempts.attempt_next()[0] for _ in range(2)] == [reply, ticket]
