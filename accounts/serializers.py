@@ -4,6 +4,7 @@ import re
 from datetime import datetime
 
 from django.utils import timezone
+from drf_spectacular.utils import extend_schema_serializer
 from rest_framework import serializers
 
 from accounts.api_keys import SHOWN_CHARACTERS
@@ -38,6 +39,7 @@ class ExpirationDateField(serializers.DateTimeField):
         return moment
 
 
+@extend_schema_serializer(component_name="APIKeyRequest")
 class NewAPIKeySerializer(serializers.Serializer[APIKey]):
     """What a client may send; both are optional, and null means absent."""
 

@@ -53,8 +53,9 @@ _ERROR_PROPERTIES: Part = {
     "message": {"type": "string", "description": "What is wrong, for a person to read."},
     "code": {"type": "integer", "description": "The HTTP status once more."},
 }
+# `Error` is a name that TypeScript, Swift and others have given away.
 ERROR_SCHEMAS: dict[str, Part] = {
-    "Error": {
+    "ErrorBody": {
         "type": "object",
         "description": "The body of every answer from 400 to 499.",
         "properties": {
@@ -63,19 +64,21 @@ ERROR_SCHEMAS: dict[str, Part] = {
                 "type": "array",
                 "description": "What is wrong with which field or parameter, all at once. Only in "
                 "answers that concern some.",
-                "items": {
-                    "type": "object",
-                    "properties": {
-                        "field": {"type": "string", "description": "Its name in the request."},
-                        "message": {"type": "string", "description": "What is wrong with it."},
-                    },
-                    "required": ["field", "message"],
-                },
+                "items": {"$ref": "#/components/schemas/FieldError"},
             },
         },
         "required": ["error", "message", "code"],
     },
-    "ServerError": {
+    "FieldError": {
+        "type": "object",
+        "description": "What is wrong with one field or parameter.",
+        "properties": {
+            "field": {"type": "string", "description": "Its name in the request."},
+            "message": {"type": "string", "description": "What is wrong with it."},
+        },
+        "required": ["field", "message"],
+    },
+    "ServerErrorBody": {
         "type": "object",
         "description": "The body of every answer from 500 on.",
         "properties": {

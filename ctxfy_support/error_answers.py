@@ -153,7 +153,7 @@ def make_error_response(status: int, answer: ErrorAnswer) -> Part:
         "description": answer.description,
         "headers": headers,
         "content": make_content(
-            "ServerError" if status >= 500 else "Error",
+            "ServerErrorBody" if status >= 500 else "ErrorBody",
             *(answer.examples or ((str(body["error"]), body),)),
         ),
     }

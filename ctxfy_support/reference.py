@@ -59,7 +59,7 @@ def _render_page() -> bytes:
             reader.read_answer(str(status), components["responses"][error.name])
             for status, error in get_errors().items()
         ],
-        "error_fields": reader.read_properties(components["schemas"]["Error"]),
+        "error_fields": reader.read_properties(components["schemas"]["ErrorBody"]),
         "rate_limit_headers": reader.read_parameters(
             [(name, components["headers"][name]) for name in RATE_LIMIT_HEADERS]
         ),

@@ -44,7 +44,7 @@ _TICKET = _SENT | _NEW | _STATE | _EVIDENCE
 
 # What help texts cannot say.
 _NOTES: dict[str, dict[str, Part]] = {
-    "NewTicket": {
+    "TicketRequest": {
         "reply_address": {
             "pattern": None,
             # "=?" would begin an encoded word (RFC 2047) in the mail's header.

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_serializer
 from rest_framework import serializers
 
 from ctxfy_support.fields import TextField
@@ -11,6 +12,8 @@ from support.mailboxes import INVALID_EMAIL, is_email_address
 from support.models import Ticket
 
 
+# A schema named NewTicket would be a Go client's constructor of Ticket.
+@extend_schema_serializer(component_name="TicketRequest")
 class NewTicketSerializer(serializers.Serializer[Ticket]):
     """What a client sends: three texts and, if it likes, evidence; anything else is ignored."""
 
