@@ -83,11 +83,18 @@ ERROR_SCHEMAS: dict[str, Part] = {
         "description": "The body of every answer from 500 on.",
         "properties": {
             **_ERROR_PROPERTIES,
-            "requestId": {**_REQUEST_ID, "description": "The same as `X-Request-Id`."},
+            "requestId": {"type": "string", "description": "The same as `X-Request-Id`."},
         },
         "required": ["error", "message", "code", "requestId"],
     },
 }
+
+
+def allow_more(*values: str) -> Part:
+    """A text that is one of these today. As an `enum` it would break clients with the next one:
+    many generated ones refuse the whole answer. `x-extensible-enum` is what others call it too.
+    """
+    return {"type": "string", "x-extensible-enum": list(values), "examples": list(values)}
 
 
 def make_headers(*names: str, required: bool = True) -> Part:

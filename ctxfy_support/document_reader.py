@@ -115,7 +115,7 @@ class Reader:
             location=location,
             example=example,
             limits=_read_limits(schema),
-            values=schema.get("enum", []),
+            values=schema.get("enum") or schema.get("x-extensible-enum") or [],
             default=str(schema.get("default", "")),
             fields=self.read_properties(inner),
         )

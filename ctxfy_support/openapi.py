@@ -50,14 +50,26 @@ def annotate(result: Part, notes: dict[str, dict[str, Part]]) -> None:
 
 
 # As fields.py refuses them, but for lone surrogates: no text that a client can send holds one.
-_CONTROL = r"\u0000-\u001f\u007f-\u009f"
-_CONTROL_BUT_LAYOUT = r"\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f"
+# Clients match these patterns in their own language: what is in them means the same in all of
+# them, so there is no look-ahead and no \u.
+_CONTROL = r"\x00-\x1f\x7f-\x9f"
+_CONTROL_BUT_LAYOUT = r"\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f"
+# What is trimmed, where `\s` alone says less than Python means.
+_SPACE = r"[\s\x0b\x1c-\x1f\x85]*"
 
 
-def make_line_pattern(*, blank: bool = False, without: str = "") -> str:
-    """A line without control characters and those named; it is trimmed, so any may surround it."""
-    first = "" if blank else rf"[^\s{_CONTROL}{without}]"
-    return rf"^\s*{first}[^{_CONTROL}{without}]*\s*$"
+def make_line_pattern(*, blank: bool = False, address: bool = False) -> str:
+    """A line without control characters; it is trimmed, so any white space may surround it.
+
+    An `address` with an `@` has one, and something on both of its sides.
+    """
+    if blank:
+        return rf"^{_SPACE}[^{_CONTROL}]*{_SPACE}$"
+    if address:
+        text = rf"[^\s{_CONTROL}@][^{_CONTROL}@]*(?:@[^{_CONTROL}@]+)?"
+    else:
+        text = rf"[^\s{_CONTROL}][^{_CONTROL}]*"
+    return rf"^{_SPACE}{text}{_SPACE}$"
 
 
 def make_text_pattern(*, blank: bool = False) -> str:
@@ -66,6 +78,16 @@ def make_text_pattern(*, blank: bool = False) -> str:
     if blank:
         return rf"^[^{control}]*$"
     return rf"^[^\S{control}]*[^\s{control}][^{control}]*$"
+
+
+_PATTERN = "x-pattern"
+
+
+def _show_patterns(result: Part) -> None:
+    for schema in result["components"]["schemas"].values():
+        for field in schema.get("properties", {}).values():
+            if _PATTERN in field:
+                field["pattern"] = field.pop(_PATTERN)
 
 
 class TextFieldExtension(OpenApiSerializerFieldExtension):
@@ -82,14 +104,14 @@ class TextFieldExtension(OpenApiSerializerFieldExtension):
         schema = {"type": "string", "maxLength": field.max_length}
         if field.allow_blank:
             # Out of sight of drf-spectacular, which would add another way to be empty (oneOf).
-            return schema | {"allOf": [{"pattern": pattern}]}
+            return schema | {_PATTERN: pattern}
         return schema | {"minLength": 1, "pattern": pattern}
 
 
 # --- The document --------------------------------------------------------------------------------
 
 
-def _render_guide() -> str:
+def render_guide() -> str:
     """The guide, its figures and its example of an error from where the code has them."""
     facts = {
         "max_body_kib": settings.MAX_BODY_BYTES // 1024,
@@ -104,6 +126,7 @@ def _render_guide() -> str:
 
 def add_what_all_share(result: Part, **kwargs: object) -> Part:
     """Complete drf-spectacular's document; its postprocessing hook, after those of the apps."""
+    _show_patterns(result)
     for path, operations in result["paths"].items():
         for operation in operations.values():
             for answer in operation["responses"].values():
@@ -119,7 +142,7 @@ def add_what_all_share(result: Part, **kwargs: object) -> Part:
         },
         "schemas": ERROR_SCHEMAS | dict(sorted(schemas.items())) | make_public_schemas(),
     }
-    result["info"]["description"] = _render_guide()
+    result["info"]["contact"]["url"] = f"{settings.SITE_URL}/docs"
     result["servers"] = [{"url": settings.SITE_URL}]
     return result
 

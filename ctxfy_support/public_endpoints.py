@@ -1,27 +1,18 @@
-"""What the OpenAPI document says of the endpoints that need no key: health and metrics."""
+"""What the OpenAPI document says of the endpoints that need no key.
+
+/metrics is for the operator, whose manual is README.md.
+"""
 
 from django.conf import settings
 from django.utils.module_loading import import_string
 
-from ctxfy_support.answers import Part, make_content, make_headers
+from ctxfy_support.answers import Part, allow_more, make_content, make_headers
 
 _LIVENESS: Part = {
     "type": "object",
     "description": "That the process runs.",
     "properties": {"status": {"type": "string", "const": "ok", "description": "Always the same."}},
     "required": ["status"],
-}
-_METRICS: Part = {
-    "text/plain": {
-        "schema": {"type": "string"},
-        "examples": {
-            "Answers": {
-                "value": "# HELP http_requests_total Answers by method, route and status.\n"
-                "# TYPE http_requests_total counter\n"
-                'http_requests_total{method="GET",route="/health",status="200"} 42\n'
-            }
-        },
-    }
 }
 
 
@@ -32,14 +23,12 @@ def _make_health() -> Part:
         "description": "How the service is, and each thing that it depends on.",
         "properties": {
             "status": {
-                "type": "string",
-                "enum": ["ok", "degraded", "unavailable"],
+                **allow_more("ok", "degraded", "unavailable"),
                 "description": "`degraded`: requests are served, but something below is in "
                 "trouble. `unavailable`: nothing can be stored.",
             },
             "database": {
-                "type": "string",
-                "enum": ["ok", "unavailable"],
+                **allow_more("ok", "unavailable"),
                 "description": "Whether it answers.",
             },
             **{name: import_string(path) for name, path in settings.HEALTH_SCHEMAS.items()},
@@ -103,18 +92,6 @@ def make_public_paths() -> dict[str, Part]:
                     "The process runs.",
                     content=make_content("Liveness", ("Alive", {"status": "ok"})),
                 )
-            },
-        ),
-        "/metrics": _public(
-            "getMetrics",
-            "Metrics",
-            "For Prometheus: answers by status, how long they took, and what the parts of the "
-            "service count and measure. Counted over all processes; while the database is away, "
-            "what this process knows, and `support_database_up 0`. Where the operator has set a "
-            "token for it, send that as `Authorization: Bearer`.",
-            responses={
-                "200": _answer("Samples in Prometheus' text format.", content=_METRICS),
-                "401": _answer("The operator has set a token; send it.", "WWW-Authenticate"),
             },
         ),
     }

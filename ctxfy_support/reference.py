@@ -19,7 +19,7 @@ from ctxfy_support import markdown
 from ctxfy_support.answers import RATE_LIMIT_HEADERS
 from ctxfy_support.document_reader import Reader
 from ctxfy_support.error_answers import get_errors
-from ctxfy_support.openapi import get_document
+from ctxfy_support.openapi import get_document, render_guide
 
 # Stands for the address that a request came to; `.invalid` belongs to nobody (RFC 2606).
 PLACEHOLDER = "https://origin.invalid"
@@ -45,7 +45,7 @@ def render_document(origin: str) -> bytes:
 def _render_page() -> bytes:
     document = get_document()
     reader = Reader(document)
-    introduction, *sections = markdown.split_sections(document["info"]["description"])
+    introduction, *sections = markdown.split_sections(render_guide())
     components = document["components"]
     scheme = next(iter(components["securitySchemes"].values()))
     context = {

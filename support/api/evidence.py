@@ -7,6 +7,7 @@ import sys
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from ctxfy_support.answers import Part
 from ctxfy_support.fields import CONTROLS_BUT_LAYOUT
 from ctxfy_support.openapi import make_text_pattern
 
@@ -60,23 +61,32 @@ class RequestIdsField(serializers.Field[list[str], object, list[str], object]):
 _VALUE = {"type": ["string", "number", "boolean", "null"]}
 
 
-@extend_schema_field({"type": "object", "additionalProperties": _VALUE})
+def _make_schema(value: Part) -> Part:
+    """Names with values, so that a generated client takes a plain map of them.
+
+    As `additionalProperties` many would make a class of a value, in Go with 32 bits for a number.
+    """
+    return {"type": "object", "patternProperties": {f"^{_NAME}$": value}}
+
+
+@extend_schema_field(_make_schema(_VALUE))
 class ShownContextField(serializers.JSONField):
     """A ticket's context as it is kept."""
 
 
 @extend_schema_field(
     {
-        "type": "object",
         "maxProperties": MOST_ENTRIES,
         "propertyNames": {"maxLength": LONGEST_NAME, "pattern": f"^{_NAME}$"},
-        "additionalProperties": _VALUE
-        | {
-            "maxLength": LONGEST_VALUE,
-            "pattern": make_text_pattern(blank=True),
-            "minimum": -sys.float_info.max,
-            "maximum": sys.float_info.max,
-        },
+        **_make_schema(
+            {
+                **_VALUE,
+                "maxLength": LONGEST_VALUE,
+                "pattern": make_text_pattern(blank=True),
+                "minimum": -sys.float_info.max,
+                "maximum": sys.float_info.max,
+            }
+        ),
     }
 )
 class ContextField(serializers.Field[dict[str, object], object, dict[str, object], object]):

@@ -11,13 +11,13 @@ from drf_spectacular.utils import (
     extend_schema_view,
 )
 
-from ctxfy_support.answers import Part
+from ctxfy_support.answers import Part, allow_more
 from ctxfy_support.envelope import make_error
 from ctxfy_support.error_answers import ErrorAnswer
 from ctxfy_support.openapi import annotate, make_line_pattern
 from support.api.idempotency import BARE_KEY, QUOTED_KEY, KeyReused
 from support.api.serializers import NewTicketSerializer, TicketReceiptSerializer, TicketSerializer
-from support.mailboxes import INVALID_EMAIL, LONGEST_LOCAL_PART
+from support.mailboxes import INVALID_EMAIL
 from support.messages import LONGEST_IDEMPOTENCY_KEY
 from support.models import TicketState
 from support.outbox import GIVE_UP_AFTER, EmailStatus
@@ -44,22 +44,13 @@ _TICKET = _SENT | _NEW | _STATE | _EVIDENCE
 
 # What help texts cannot say.
 _NOTES: dict[str, dict[str, Part]] = {
-    "TicketRequest": {
-        "reply_address": {
-            "pattern": None,
-            # "=?" would begin an encoded word (RFC 2047) in the mail's header.
-            "anyOf": [
-                {"pattern": make_line_pattern(without="@")},
-                {
-                    "format": "email",
-                    "pattern": rf"^\s*[^@]{{1,{LONGEST_LOCAL_PART}}}@[^@]+$",
-                    "not": {"pattern": r"=\?"},
-                },
-            ],
-        },
+    # Wider than what is taken: no pattern says what an e-mail address is.
+    "TicketRequest": {"reply_address": {"pattern": make_line_pattern(address=True)}},
+    "TicketReceipt": {"status": allow_more(*EmailStatus.values)},
+    "Ticket": {
+        "status": allow_more(*EmailStatus.values),
+        "state": allow_more(*TicketState.values),
     },
-    "TicketReceipt": {"status": {"enum": EmailStatus.values}},
-    "Ticket": {"status": {"enum": EmailStatus.values}, "state": {"enum": TicketState.values}},
 }
 GUIDE_FACTS = {"give_up_after_hours": GIVE_UP_AFTER // timedelta(hours=1)}
 

@@ -72,7 +72,8 @@ class TicketReceiptSerializer(RowSerializer[Ticket]):
         read_only=True,
         help_text="What became of the e-mail to the support team. `sent`: the mail provider "
         "accepted it. `pending`: it is tried again without your help. `failed`: given up; agents "
-        "see it and can resend it. `stored`: this service keeps tickets and mails none.",
+        "see it and can resend it. `stored`: this service keeps tickets and mails none. More "
+        "values may come.",
     )
     sent_at = serializers.DateTimeField(
         read_only=True,
@@ -90,7 +91,7 @@ class TicketSerializer(TicketReceiptSerializer):
         read_only=True, help_text="As you sent it, but for secrets, which are masked."
     )
     state = serializers.CharField(
-        read_only=True, help_text="Where the support team stands with it."
+        read_only=True, help_text="Where the support team stands with it. More values may come."
     )
     updated_at = serializers.DateTimeField(
         read_only=True, help_text="When any of this last changed. RFC 3339, UTC."
