@@ -38,8 +38,8 @@ def recipient_refused(code):
     return smtplib.SMTPRecipientsRefused({"support@ctxfy.example": (code, WORDS)})
 
 
-def sender_refused(code):
-    return smtplib.SMTPSenderRefused(code, WORDS, "sender@ctxfy.example")
+def sender_refused(code, words=WORDS):
+    return smtplib.SMTPSenderRefused(code, words, "sender@ctxfy.example")
 
 
 SMTP = [
@@ -60,6 +60,8 @@ SMTP = [
     (smtplib.SMTPAuthenticationError(454, WORDS), "transient", "454", LATER),
     (sender_refused(550), "channel", "550", SENDER),
     (sender_refused(451), "transient", "451", LATER),
+    (sender_refused(550, b"5.4.5 Daily user sending limit exceeded"), "channel", "550",
+     "The mail account's sending quota is used up"),
     (recipient_refused(550), "channel", "550", RECIPIENT),
     (recipient_refused(450), "transient", "450", LATER),
     (smtplib.SMTPRecipientsRefused({}), "transient", "0", LATER),
