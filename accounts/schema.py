@@ -1,5 +1,6 @@
 """What the OpenAPI document says of API keys and of who may ask."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 from django.utils import timezone
@@ -13,13 +14,15 @@ from drf_spectacular.utils import (
     extend_schema_view,
 )
 
-from accounts import api_keys
+from accounts import api_keys, wrong_keys
 from accounts.serializers import (
     IssuedAPIKeySerializer,
     ListedAPIKeySerializer,
     NewAPIKeySerializer,
 )
 from ctxfy_support.answers import Part
+from ctxfy_support.envelope import make_error
+from ctxfy_support.error_answers import ErrorAnswer
 
 # A New Year's Day that is at least a month away: the samples of /docs run as pasted.
 _NEXT_YEAR = (timezone.now() + timedelta(days=30)).year + 1
@@ -31,6 +34,9 @@ _KEY = {
     "created_at": "2026-11-23T10:00:00.123456Z",
     "revoked_at": None,
 }
+
+
+GUIDE_FACTS = {"useless_keys_per_minute": wrong_keys.LIMIT}
 
 
 class APIKeyScheme(OpenApiAuthenticationExtension):
@@ -99,3 +105,10 @@ document_api_keys = extend_schema_view(
         responses={204: OpenApiResponse(description="It has stopped working.")},
     ),
 )
+
+
+def add_errors(errors: dict[int, ErrorAnswer]) -> dict[int, ErrorAnswer]:
+    """One of settings.API_ERRORS: the words for keys that do not work."""
+    refusal = make_error(429, wrong_keys.TooManyUselessKeys.default_detail)
+    examples = (("Your account's minute", make_error(429)), ("Useless keys", refusal))
+    return errors | {429: replace(errors[429], examples=examples)}

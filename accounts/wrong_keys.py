@@ -1,60 +1,86 @@
 """Limits keys that do not work by client network, so that a flood of them costs others nothing.
 
-Counted in this process's memory: a guesser's flood must not become writes to the database. Keys
-that worked lately pass all the same, so customers behind the guesser's address stay connected.
+Counted in this process's memory: a guesser's flood must not become writes to the database. A key
+that works is never refused for others that do not, not even on its first request: whatever a
+network over its limit sends is still looked up, unless it is no key at all or was found useless
+a moment ago.
 """
 
 import threading
 import time
 from collections import OrderedDict
 
+from rest_framework import status
+
 from accounts import api_keys
+from ctxfy_support.envelope import Refusal
 
 LIMIT = 30
 WINDOW_SECONDS = 60.0
+# A key that was found useless is taken for useless for so long: a program that sends its revoked
+# key without end costs a look-up a second, and an account that is opened again waits no longer.
+USELESS_SECONDS = 1.0
 # Bounds on memory: the oldest entries go first.
-ADDRESSES_KEPT = 10_000
+NETWORKS_KEPT = 10_000
 KEYS_KEPT = 10_000
-# Of an address that has sent none: when its minute ends, how many it has sent.
+# Of a network that has sent none: when its minute ends, how many it has sent.
 _NONE_YET = (0.0, 0)
 
 
+class TooManyUselessKeys(Refusal):
+    """A key that does not work, from a network that has sent too many of those."""
+
+    status_code = status.HTTP_429_TOO_MANY_REQUESTS
+    default_detail = (
+        "This API key does not work, and too many that do not came from your network. Stop what "
+        "sends them, and retry after the time in the Retry-After header. Keys that work are not "
+        "affected"
+    )
+    default_code = "too_many_useless_keys"
+
+    def __init__(self, wait: int) -> None:
+        super().__init__()
+        self.wait = wait
+
+
 class WrongKeyLimit:
-    """How many useless keys each address has sent in its current minute."""
+    """How many useless keys each network has sent in its current minute, and which of late."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._counts: OrderedDict[str, tuple[float, int]] = OrderedDict()
-        self._worked: OrderedDict[str, None] = OrderedDict()
+        self._useless: OrderedDict[str, float] = OrderedDict()
 
-    def seconds_to_wait(self, address: str, key: str) -> int:
-        """Zero while the address may try this key; else the seconds until it may."""
+    def seconds_to_wait(self, network: str) -> int:
+        """Zero while useless keys from here are just wrong; else the seconds until they are."""
         with self._lock:
-            ends, count = self._counts.get(address, _NONE_YET)
-            wait = ends - time.monotonic()
-            if count < LIMIT or wait <= 0 or api_keys.digest(key) in self._worked:
-                return 0
-        return int(wait) + 1
+            ends, count = self._counts.get(network, _NONE_YET)
+        wait = ends - time.monotonic()
+        return 0 if count < LIMIT or wait <= 0 else int(wait) + 1
 
-    def note_wrong(self, address: str, key: str) -> None:
-        """Count a key that did not work, even if it did once."""
+    def is_useless(self, key: str) -> bool:
+        """Whether nobody need be asked: it is no key, or did not work a moment ago."""
+        if not api_keys.is_well_formed(key):
+            return True
+        with self._lock:
+            return self._useless.get(api_keys.digest(key), 0.0) > time.monotonic()
+
+    def note_wrong(self, network: str, key: str) -> None:
+        """Count a key that did not work."""
         now = time.monotonic()
         with self._lock:
-            self._worked.pop(api_keys.digest(key), None)
-            ends, count = self._counts.pop(address, _NONE_YET)
+            ends, count = self._counts.pop(network, _NONE_YET)
             if ends <= now:
                 ends, count = now + WINDOW_SECONDS, 0
-            self._counts[address] = (ends, count + 1)
-            if len(self._counts) > ADDRESSES_KEPT:
+            self._counts[network] = (ends, count + 1)
+            if len(self._counts) > NETWORKS_KEPT:
                 self._counts.popitem(last=False)
-
-    def note_worked(self, digest: str) -> None:
-        """Remember a key that works; it is still looked up on every request."""
-        with self._lock:
-            self._worked[digest] = None
-            self._worked.move_to_end(digest)
-            if len(self._worked) > KEYS_KEPT:
-                self._worked.popitem(last=False)
+            if api_keys.is_well_formed(key):
+                digest = api_keys.digest(key)
+                self._useless.pop(digest, None)
+                self._useless[digest] = now + USELESS_SECONDS
+                if len(self._useless) > KEYS_KEPT:
+                    self._useless.popitem(last=False)
 
 
 wrong_keys = WrongKeyLimit()

@@ -36,7 +36,9 @@ HEADERS: dict[str, Part] = {
         "example": 42,
     },
     "WWW-Authenticate": {
-        "description": '`Bearer`; with `error="invalid_token"` where a key was sent.',
+        "description": '`Bearer`; with `error="invalid_token"` where a key was sent, and with '
+        '`error="invalid_request"` and an `error_description` where the header holds something '
+        "else than `Bearer` and one key.",
         "schema": {"type": "string"},
         "example": 'Bearer error="invalid_token"',
     },

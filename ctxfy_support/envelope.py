@@ -1,7 +1,7 @@
 """The one shape of every error under /v1/ (the contract's section 4), whatever went wrong."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import TypeAlias
 
@@ -57,7 +57,14 @@ _PHRASES = {
     503: "Service Unavailable",
 }
 
+
 Details: TypeAlias = list[dict[str, str]]
+
+
+class Refusal(APIException):
+    """An error of ours whose own words say more than its status does; `headers` go with it."""
+
+    headers: Mapping[str, str] = {}
 
 
 def get_phrase(status: int) -> str:
@@ -103,7 +110,7 @@ def exception_handler(exc: Exception, context: dict[str, object]) -> Response | 
         exc = APIPermissionDenied()
     if not isinstance(exc, APIException):
         return None
-    headers = {}
+    headers = dict(exc.headers) if isinstance(exc, Refusal) else {}
     if challenge := getattr(exc, "auth_header", None):
         headers["WWW-Authenticate"] = challenge
     if wait := getattr(exc, "wait", None):
@@ -112,9 +119,20 @@ def exception_handler(exc: Exception, context: dict[str, object]) -> Response | 
         body = make_error(exc.status_code, details=flatten(exc.detail))
     else:
         # DRF's own words may echo the request; only a 400 or a status of ours says more than ours.
-        known = exc.status_code in _MESSAGES and not isinstance(exc, ParseError)
+        known = exc.status_code in _MESSAGES and not isinstance(exc, ParseError | Refusal)
         body = make_error(exc.status_code, "" if known else str(exc.detail))
     return Response(body, exc.status_code, headers=headers)
+
+
+def answer_error(status: int, message: str = "") -> HttpResponse:
+    """An error outside of DRF, byte for byte as DRF writes it."""
+    compact = {"separators": (",", ":"), "ensure_ascii": False}
+    return JsonResponse(
+        make_error(status, message),
+        status=status,
+        reason=get_phrase(status),
+        json_dumps_params=compact,
+    )
 
 
 class ErrorEnvelopeMiddleware:
@@ -131,6 +149,6 @@ class ErrorEnvelopeMiddleware:
         if response.get("Content-Type") == "application/json":
             response.reason_phrase = get_phrase(status)
             return response
-        answer = JsonResponse(make_error(status), status=status, reason=get_phrase(status))
+        answer = answer_error(status)
         answer["Content-Length"] = str(len(answer.content))
         return answer

@@ -103,8 +103,9 @@ _ERRORS = {
     ),
     429: ErrorAnswer(
         "TooManyRequests",
-        "Your account has used up its minute, or too many useless keys came from your network "
-        "address. Wait for as many seconds as `Retry-After` says.",
+        "Your account has used up its minute, or this key does not work and too many such came "
+        "from your network; a key that works is not refused for those. Wait for as many seconds "
+        "as `Retry-After` says.",
         counted=None,
         header="Retry-After",
     ),

@@ -201,8 +201,8 @@ SPECTACULAR_SETTINGS = {
     ],
 }
 # What the apps add to the errors of the document and to the figures of its guide.
-API_ERRORS = ["support.api.schema.add_errors"]
-GUIDE_FACTS = ["support.api.schema.GUIDE_FACTS"]
+API_ERRORS = ["accounts.schema.add_errors", "support.api.schema.add_errors"]
+GUIDE_FACTS = ["accounts.schema.GUIDE_FACTS", "support.api.schema.GUIDE_FACTS"]
 
 # --- Back-office ---------------------------------------------------------------------------------
 

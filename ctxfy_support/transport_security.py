@@ -9,10 +9,10 @@ from collections.abc import Callable
 from http import HTTPStatus
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse, HttpResponsePermanentRedirect, JsonResponse
+from django.http import HttpRequest, HttpResponse, HttpResponsePermanentRedirect
 
 from ctxfy_support.client_address import find_unnamed_proxy, is_local, is_over_tls
-from ctxfy_support.envelope import is_api, make_error
+from ctxfy_support.envelope import answer_error, is_api
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ class TransportSecurityMiddleware:
         if secure or plain_is_fine:
             return self.get_response(request)
         if is_api(request.path):
-            return JsonResponse(make_error(403, REFUSAL), status=HTTPStatus.FORBIDDEN)
+            return answer_error(HTTPStatus.FORBIDDEN, REFUSAL)
         # get_host() refuses a strange Host, so that nobody is sent elsewhere.
         return HttpResponsePermanentRedirect(
             f"https://{request.get_host()}{request.get_full_path()}"

@@ -70,7 +70,7 @@ def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iter
     except Exception:
         request_id = begin_request()
         logger.exception("A request could not even be read")
-        body = json.dumps(make_error(500)).encode()
+        body = json.dumps(make_error(500), separators=(",", ":")).encode()
         headers = [
             ("Content-Type", "application/json"),
             ("Content-Length", str(len(body))),

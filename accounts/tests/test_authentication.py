@@ -11,6 +11,11 @@ from accounts.tests.factories import APIKeyFactory, UserFactory
 pytestmark = pytest.mark.django_db
 
 TICKET = {"type": "billing", "reply_address": "ada@example.com", "message": "Charged twice."}
+UNAUTHORIZED = {
+    "error": "Unauthorized",
+    "message": "Authentication required. Please provide a valid API token",
+    "code": 401,
+}
 
 
 def post(client, authorization=None):
@@ -60,20 +65,41 @@ def mistyped():
 def test_answers_every_useless_key_alike(client, make_secret):
     response = post(client, f"Bearer {make_secret()}")
     assert response.status_code == 401
-    assert response.json() == {
-        "error": "Unauthorized",
-        "message": "Authentication required. Please provide a valid API token",
-        "code": 401,
-    }
+    assert response.json() == UNAUTHORIZED
     assert response["WWW-Authenticate"] == 'Bearer error="invalid_token"'
 
 
-@pytest.mark.parametrize(
-    "authorization", [None, "", "Basic YTpi", "ctxfy_0", "Token x", "Bearer,x"]
-)
+@pytest.mark.parametrize("authorization", [None, "", " "])
 def test_asks_for_a_key_where_there_is_none(client, authorization):
     response = post(client, authorization)
     assert (response.status_code, response["WWW-Authenticate"]) == (401, "Bearer")
+
+
+@pytest.mark.parametrize(
+    ("authorization", "wrong"),
+    [
+        ("Bearer", "The key is missing"),
+        ("Bearer ", "The key is missing"),
+        ("ctxfy_0", "The scheme is missing"),
+        ("ctxfy_0 x", "The scheme is missing"),
+        ("Basic YTpi", "The scheme must be Bearer"),
+        ("Token x", "The scheme must be Bearer"),
+        ("Bearer,x", "The scheme must be Bearer"),
+        ('"\\', "The scheme must be Bearer"),
+        ("Bearer Bearer x", "Exactly one key must follow the scheme"),
+        ("Bearer x,Bearer y", "Exactly one key must follow the scheme"),
+        ("Bearer x, y", "Exactly one key must follow the scheme"),
+    ],
+)
+def test_says_what_is_wrong_with_the_header(
+    client, django_assert_num_queries, authorization, wrong
+):
+    with django_assert_num_queries(0):
+        response = post(client, authorization)
+    send = "send Authorization: Bearer <api_key>"
+    expected = f'Bearer error="invalid_request", error_description="{wrong}: {send}"'
+    assert response["WWW-Authenticate"] == expected
+    assert response.json() == UNAUTHORIZED
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The count of useless keys by address, to the second and to the last entry kept."""
+"""The count of useless keys by network, to the second and to the last entry kept."""
 
 from types import SimpleNamespace
 
@@ -26,8 +26,8 @@ def send(limit, times, address="192.0.2.1"):
         limit.note_wrong(address, "useless")
 
 
-def may_try(limit, address="192.0.2.1", key="another"):
-    return limit.seconds_to_wait(address, key) == 0
+def may_try(limit, address="192.0.2.1"):
+    return limit.seconds_to_wait(address) == 0
 
 
 def test_lets_thirty_through_a_minute_and_no_more(limit):
@@ -43,7 +43,7 @@ def test_lets_thirty_through_a_minute_and_no_more(limit):
 def test_says_how_many_seconds_are_left(limit, clock, after, wait):
     send(limit, LIMIT)
     clock.now += after
-    assert limit.seconds_to_wait("192.0.2.1", "another") == wait
+    assert limit.seconds_to_wait("192.0.2.1") == wait
 
 
 def test_counts_from_the_first_useless_key_of_the_minute(limit, clock):
@@ -59,17 +59,23 @@ def test_counts_from_the_first_useless_key_of_the_minute(limit, clock):
     assert not may_try(limit)
 
 
-def test_knows_the_key_that_worked_and_no_other(limit):
-    limit.note_worked(api_keys.digest("works"))
-    send(limit, LIMIT)
-    assert may_try(limit, key="works")
-    assert not may_try(limit, key="another")
-    limit.note_wrong("192.0.2.9", "works")
-    assert not may_try(limit, key="works")
+def test_knows_what_is_no_key_at_all(limit):
+    assert limit.is_useless("useless")
+    assert not limit.is_useless(api_keys.generate())
+
+
+@pytest.mark.parametrize(("after", "useless"), [(0, True), (0.9, True), (1.0, False)])
+def test_knows_a_useless_key_for_a_second(limit, clock, after, useless):
+    """An account that is opened again waits no longer."""
+    key = api_keys.generate()
+    limit.note_wrong("192.0.2.1", key)
+    clock.now += after
+    assert limit.is_useless(key) is useless
+    assert not limit.is_useless(api_keys.generate())
 
 
 def test_forgets_the_address_that_has_been_quiet_for_longest(limit, monkeypatch):
-    monkeypatch.setattr(wrong_keys, "ADDRESSES_KEPT", 2)
+    monkeypatch.setattr(wrong_keys, "NETWORKS_KEPT", 2)
     for address in ("192.0.2.1", "192.0.2.2", "192.0.2.1"):
         send(limit, LIMIT, address)
     assert not may_try(limit, "192.0.2.2")
@@ -78,12 +84,9 @@ def test_forgets_the_address_that_has_been_quiet_for_longest(limit, monkeypatch)
     assert [may_try(limit, address) for address in addresses] == [False, True, False]
 
 
-def test_forgets_the_key_that_has_not_worked_for_longest(limit, monkeypatch):
+def test_forgets_the_key_that_was_looked_up_first(limit, monkeypatch):
     monkeypatch.setattr(wrong_keys, "KEYS_KEPT", 2)
-    for key in ("one", "two", "one"):
-        limit.note_worked(api_keys.digest(key))
-    send(limit, LIMIT)
-    assert may_try(limit, key="two")
-    limit.note_worked(api_keys.digest("three"))
-    keys = ("one", "two", "three")
-    assert [may_try(limit, key=key) for key in keys] == [True, False, True]
+    one, two, three = (api_keys.generate() for _ in range(3))
+    for key in (one, two, one, three):
+        limit.note_wrong("192.0.2.1", key)
+    assert [limit.is_useless(key) for key in (one, two, three)] == [True, False, True]

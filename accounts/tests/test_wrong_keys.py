@@ -1,12 +1,17 @@
 """A flood of useless keys: stopped by address, felt by nobody else."""
 
+import threading
+import time
 from ipaddress import ip_network
 
 import pytest
+import requests
+from django.db import connection
 
 from accounts import api_keys
-from accounts.tests.factories import APIKeyFactory
-from accounts.wrong_keys import LIMIT
+from accounts.models import APIKey, RequestCount
+from accounts.tests.factories import APIKeyFactory, UserFactory
+from accounts.wrong_keys import LIMIT, USELESS_SECONDS
 
 pytestmark = pytest.mark.django_db
 
@@ -24,23 +29,58 @@ def flood(client):
         assert get(client, api_keys.generate()).status_code == 401
 
 
-def test_is_stopped_without_asking_the_database(client, flood, django_assert_num_queries):
-    with django_assert_num_queries(0):
-        response = get(client, api_keys.generate())
+def test_is_refused_in_words_of_its_own(client, flood):
+    response = get(client, api_keys.generate())
     assert response.status_code == 429
     assert 1 <= int(response["Retry-After"]) <= 61
+    body = response.json()
+    assert (body["error"], body["code"]) == ("Too Many Requests", 429)
+    assert body["message"].startswith("This API key does not work, and too many that do not")
+    assert "X-RateLimit-Limit" not in response
+
+
+@pytest.mark.parametrize("key", ["x", "ctxfy_" + "0" * 38])
+def test_is_stopped_without_asking_the_database(client, flood, django_assert_num_queries, key):
+    with django_assert_num_queries(0):
+        assert get(client, key).status_code == 429
+
+
+def test_of_one_key_asks_the_database_once_a_second(client, flood, django_assert_num_queries):
+    key = api_keys.generate()
+    with django_assert_num_queries(1):
+        for _ in range(5):
+            assert get(client, key).status_code == 429
+
+
+def test_of_ever_new_keys_writes_nothing(client, flood, django_assert_num_queries):
+    """A look-up of a key is all that it costs, and no writer waits for it."""
+    with django_assert_num_queries(1) as queries:
+        assert get(client, api_keys.generate()).status_code == 429
+    if connection.vendor == "sqlite":
+        assert queries[0]["sql"].startswith("SELECT")
+    assert not RequestCount.objects.exists()
 
 
 def test_stops_nobody_at_another_address(client, flood):
     assert get(client, APIKeyFactory().secret, "192.0.2.2").status_code == 200
 
 
-def test_does_not_stop_a_key_that_worked_lately(client):
-    key = APIKeyFactory()
-    get(client, key.secret)
-    for _ in range(LIMIT + 1):
-        get(client, api_keys.generate())
+def test_does_not_stop_a_key_that_nobody_has_seen_before(client, flood):
+    assert get(client, APIKeyFactory().secret).status_code == 200
+
+
+def test_does_not_stop_a_key_that_works_again(client, flood, monkeypatch):
+    key = APIKeyFactory(user=UserFactory(is_active=False))
+    assert get(client, key.secret).status_code == 429
+    key.user.is_active = True
+    key.user.save()
+    monkeypatch.setattr("accounts.wrong_keys.time.monotonic", later(USELESS_SECONDS))
     assert get(client, key.secret).status_code == 200
+
+
+def later(seconds):
+    now = time.monotonic() + seconds
+    return lambda: now
 
 
 def test_is_not_fooled_by_a_made_up_forwarded_address(client, flood):
@@ -96,3 +136,42 @@ def test_holds_all_whom_the_proxy_does_not_name_to_one_limit(client, settings, g
     assert get(client, api_keys.generate()).status_code == 401
     named = {"X-Forwarded-For": "198.51.100.7"}
     assert get(client, api_keys.generate(), **named).status_code == 401
+
+
+FLOOD_HZ, NEW_KEYS = 50, 40
+
+
+@pytest.mark.django_db(transaction=True)
+def test_refuses_no_new_key_in_any_process(service):
+    """A forgotten program goes on with its revoked key while a new one is issued and deployed."""
+    user = UserFactory(plan__slug="unlimited", plan__requests_per_minute=10**6)
+    revoked = APIKeyFactory(user=user)
+    revoked.revoke()
+    services = service(), service()
+    ended = threading.Event()
+    refusals = [[], []]
+
+    def ask(number, secret):
+        url = f"{services[number].url}{PATH}"
+        return requests.get(url, headers={"Authorization": f"Bearer {secret}"}, timeout=30)
+
+    def flood(number):
+        while not ended.wait(1 / FLOOD_HZ):
+            refusals[number].append(ask(number, revoked.secret).status_code)
+
+    threads = [threading.Thread(target=flood, args=(number,)) for number in (0, 1)]
+    for thread in threads:
+        thread.start()
+    try:
+        while not all(429 in seen for seen in refusals):
+            time.sleep(0.01)
+        answers = []
+        for _ in range(NEW_KEYS):
+            _, secret = APIKey.objects.issue(user)
+            answers += [ask(number, secret).status_code for number in (0, 1)]
+    finally:
+        ended.set()
+        for thread in threads:
+            thread.join()
+    assert answers == [200] * 2 * NEW_KEYS
+    assert set(refusals[0] + refusals[1]) == {401, 429}

@@ -29,7 +29,7 @@ class RefusedError(Exception):
 def make_refusal(status: int) -> tuple[Headers, bytes]:
     """(headers, body)"""
     request_id = begin_request()
-    body = json.dumps(make_error(status, _MESSAGES[status])).encode()
+    body = json.dumps(make_error(status, _MESSAGES[status]), separators=(",", ":")).encode()
     headers = [
         ("Content-Type", "application/json"),
         ("Content-Length", str(len(body))),

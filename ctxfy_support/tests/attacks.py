@@ -2,10 +2,13 @@
 
 Each attack opens its connections, and then goes on as slowly as it can until it is stopped; what
 the server hangs up on is opened again. `Attack(service, kind, count)` is a context manager, and so
-is `Guessers(service, count)`, whose clients guess passwords, each try from another network.
+is `Guessers(service, count, what)`, whose clients guess passwords, each try from another network,
+or send API keys, all from one network.
 """
 
+import argparse
 import contextlib
+import functools
 import http.client
 import re
 import socket
@@ -15,6 +18,7 @@ import threading
 import time
 from urllib.parse import urlencode
 
+from accounts import api_keys
 from ctxfy_support.tests.loopback import HOST
 from ctxfy_support.tests.processes import PROJECT_DIRECTORY
 
@@ -50,6 +54,7 @@ KINDS = {
     "unfinished HTTP/2 streams": (_http2(), b""),
 }  # fmt: skip
 DRIP_SECONDS = 0.5
+FLOODING = "127.9.9.9"
 
 
 class Attack:
@@ -106,10 +111,13 @@ class Attack:
 
 
 class Guessers:
-    """So many clients that try fresh names over and over, in a process of their own."""
+    """So many clients that try fresh names over and over, in a process of their own.
 
-    def __init__(self, service, count):
-        self._arguments = [str(service.port), str(count)]
+    `what`: "passwords"; "keys" for fresh ones that look right; or the key that all of them send.
+    """
+
+    def __init__(self, service, count, what="passwords"):
+        self._arguments = [str(service.port), str(count), what]
 
     def __enter__(self):
         command = [sys.executable, "-m", "ctxfy_support.tests.attacks", *self._arguments]
@@ -144,6 +152,18 @@ def guess_for_ever(port, number):
         guess.close()
 
 
+def send_for_ever(port, number, key=""):
+    """Send this key, or one that nobody has after the other, from one network."""
+    while True:
+        client = http.client.HTTPConnection(HOST, port, timeout=30, source_address=(FLOODING, 0))
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            while True:
+                bearer = {"Authorization": f"Bearer {key or api_keys.generate()}"}
+                client.request("GET", "/v1/api-keys", headers=bearer)
+                client.getresponse().read()
+        client.close()
+
+
 def watch(ask, seconds):
     """Call `ask` again and again for so long; return the seconds that each call took, sorted."""
     times, end = [], time.monotonic() + seconds
@@ -155,13 +175,19 @@ def watch(ask, seconds):
     return sorted(times)
 
 
-def main(port, count):
-    threads = [
-        threading.Thread(target=guess_for_ever, args=(port, number)) for number in range(count)
-    ]
-    for thread in threads:
-        thread.start()
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("port", type=int)
+    parser.add_argument("count", type=int)
+    parser.add_argument("what")
+    options = parser.parse_args()
+    attack = guess_for_ever
+    if options.what != "passwords":
+        key = "" if options.what == "keys" else options.what
+        attack = functools.partial(send_for_ever, key=key)
+    for number in range(options.count):
+        threading.Thread(target=attack, args=(options.port, number)).start()
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:]))
+    main()

@@ -1,5 +1,7 @@
 """The API's way is short, the back-office's is Django's; each keeps its promises."""
 
+import json
+
 import pytest
 from django.conf import settings
 from django.contrib.auth import get_user_model
@@ -63,6 +65,7 @@ def test_answers_in_json_with_its_length(send, settings, method, path, headers, 
     assert answer["X-Request-Id"].startswith("req_")
     assert answer["Cache-Control"] == "no-store"
     assert status < 400 or answer.json()["code"] == status
+    assert answer.content == json.dumps(answer.json(), separators=(",", ":")).encode()
 
 
 def test_answers_a_crash_in_json(send, monkeypatch):
