@@ -12,7 +12,7 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
-from accounts.models import APIKey, Plan, User
+from accounts.models import APIKey, Plan, TooManyKeysError, User
 from ctxfy_support.model_admin import ModelAdmin
 
 PERMISSION_FIELDS = ("is_active", "is_staff", "is_superuser", "groups", "user_permissions")
@@ -112,11 +112,27 @@ class PlanAdmin(ModelAdmin):
         return ("slug",) if obj else ()
 
 
+class NewAPIKeyForm(ModelForm[APIKey]):
+    """Refuses a key that is one too many; the admin checks and stores in one transaction."""
+
+    def clean(self) -> None:
+        super().clean()
+        if user := self.cleaned_data.get("user"):
+            try:
+                APIKey.objects.require_room(user)
+            except TooManyKeysError as exc:
+                self.add_error("user", f"{exc}. Revoke one first.")
+
+
 @admin.register(APIKey)
 class APIKeyAdmin(ModelAdmin):
     """Keys are issued and revoked here, never edited or deleted: the secret is shown once."""
 
-    list_display = ("key_prefix", "name", "user", "created_at", "expiration_date", "revoked_at")
+    form = NewAPIKeyForm
+    list_display = (
+        *("key_prefix", "name", "user", "created_at"),
+        *("last_used_at", "expiration_date", "revoked_at"),
+    )
     list_filter = ("revoked_at",)
     list_select_related = ("user",)
     search_fields = ("key_prefix", "name", "user__username")
@@ -126,7 +142,7 @@ class APIKeyAdmin(ModelAdmin):
 
     def get_fields(self, request: HttpRequest, obj: APIKey | None = None) -> tuple[str, ...]:
         return (
-            (*self.fields, "key_prefix", "created_at", "revoked_at", "leaked_at")
+            (*self.fields, "key_prefix", "created_at", "last_used_at", "revoked_at", "leaked_at")
             if obj
             else self.fields
         )

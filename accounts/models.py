@@ -7,7 +7,7 @@ from uuid import UUID
 
 from django.contrib.auth.models import AbstractUser
 from django.db import Error as DatabaseFailure
-from django.db import models
+from django.db import models, transaction
 from django.db.models import Q
 from django.utils import timezone
 
@@ -17,6 +17,8 @@ from ctxfy_support.ids import uuid7
 
 # A hot key's row would otherwise be written, and locked, by every request.
 USE_RECORDED_EVERY = timedelta(minutes=1)
+# Of one account. More than any rotation needs; a program that issues without end is stopped.
+MOST_WORKING_KEYS = 100
 
 
 class Plan(models.Model):
@@ -48,7 +50,30 @@ class User(AbstractUser):
         ]
 
 
+class TooManyKeysError(Exception):
+    """The account has as many working keys as it may have."""
+
+    def __init__(self) -> None:
+        super().__init__(f"The account has {MOST_WORKING_KEYS} working keys, the most there may be")
+
+
 class APIKeyQuerySet(models.QuerySet["APIKey"]):
+    def not_ended(self) -> "APIKeyQuerySet":
+        """Those that neither are revoked nor have expired; an account may be inactive."""
+        still = Q(expiration_date=None) | Q(expiration_date__gt=timezone.now())
+        return self.filter(still, revoked_at=None)
+
+    def require_room(self, user: User) -> None:
+        """Raise TooManyKeysError unless the account may have one more working key.
+
+        The account's row is locked to the end of the transaction, in which the key must be
+        stored, so that two that come at once cannot both take the last place. It is the first
+        lock of its transaction, and stops neither tickets nor requests: those refer to the row.
+        """
+        User.objects.select_for_update(no_key=True).filter(pk=user.pk).first()
+        if self.filter(user=user).not_ended().count() >= MOST_WORKING_KEYS:
+            raise TooManyKeysError
+
     def note_leaked(self, secrets: Collection[str]) -> list[UUID]:
         """Note that these were seen where others can read them; return the ids of working ones.
 
@@ -56,12 +81,7 @@ class APIKeyQuerySet(models.QuerySet["APIKey"]):
         """
         digests = [api_keys.digest(secret) for secret in secrets]
         now = timezone.now()
-        working = self.filter(
-            Q(expiration_date=None) | Q(expiration_date__gt=now),
-            digest__in=digests,
-            revoked_at=None,
-            user__is_active=True,
-        )
+        working = self.not_ended().filter(digest__in=digests, user__is_active=True)
         found = dict(working.order_by("pk").values_list("pk", "leaked_at"))
         for pk in [pk for pk, leaked_at in found.items() if leaked_at is None]:
             self.filter(pk=pk, leaked_at=None).update(leaked_at=now)
@@ -70,10 +90,15 @@ class APIKeyQuerySet(models.QuerySet["APIKey"]):
     def issue(
         self, user: User, *, name: str = "", expiration_date: datetime | None = None
     ) -> tuple["APIKey", str]:
-        """Create a key; return it with its secret, which is kept nowhere."""
+        """Create a key; return it with its secret, which is kept nowhere.
+
+        Raises TooManyKeysError where the account may have no more.
+        """
         key = self.model(user=user, name=name, expiration_date=expiration_date)
         key.draw_secret()
-        key.save(force_insert=True)
+        with transaction.atomic():
+            self.require_room(user)
+            key.save(force_insert=True)
         return key, key.secret
 
 

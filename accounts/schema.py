@@ -15,7 +15,10 @@ from drf_spectacular.utils import (
 )
 
 from accounts import api_keys, wrong_keys
+from accounts.models import MOST_WORKING_KEYS
 from accounts.serializers import (
+    AccountSerializer,
+    CallingKeySerializer,
     IssuedAPIKeySerializer,
     ListedAPIKeySerializer,
     NewAPIKeySerializer,
@@ -34,9 +37,20 @@ _KEY = {
     "created_at": "2026-11-23T10:00:00.123456Z",
     "revoked_at": None,
 }
+_LISTED = _KEY | {"last_used_at": "2026-11-23T10:04:17.402913Z", "leaked_at": None}
+_ID = OpenApiParameter(
+    "id", str, OpenApiParameter.PATH, description="The `id` of the key, not the key itself."
+)
 
 
-GUIDE_FACTS = {"useless_keys_per_minute": wrong_keys.LIMIT}
+KEY_LIMIT_REACHED = (
+    f"Your account has {MOST_WORKING_KEYS} working keys, the most that it may have. Revoke one "
+    "that you no longer use"
+)
+GUIDE_FACTS = {
+    "useless_keys_per_minute": wrong_keys.LIMIT,
+    "most_working_keys": MOST_WORKING_KEYS,
+}
 
 
 class APIKeyScheme(OpenApiAuthenticationExtension):
@@ -60,7 +74,12 @@ document_api_keys = extend_schema_view(
         tags=["API keys"],
         summary="Issue a key",
         description="Issues another key for your account. To rotate: issue one, deploy it, revoke "
-        "the old one.",
+        "the old one.\n\n"
+        "A key that expires makes none that outlives it: without an `expiration_date` the new one "
+        f"ends with it, and a later one is a `400`. An account has at most {MOST_WORKING_KEYS} "
+        "working keys; one more is a `409`.\n\n"
+        "An `Idempotency-Key` is a `400`: a key is shown once, so the answer cannot be repeated. "
+        "Where an answer was lost, find the key in your list and revoke it.",
         request=NewAPIKeySerializer,
         responses={201: OpenApiResponse(IssuedAPIKeySerializer, "The key works from now on.")},
         examples=[
@@ -84,9 +103,17 @@ document_api_keys = extend_schema_view(
         description="Every key of your account, newest first, the revoked and the expired too. "
         "No secrets.",
         responses={200: OpenApiResponse(ListedAPIKeySerializer, "A page of keys.")},
-        examples=[
-            OpenApiExample("The first of two pages", _KEY | {"leaked_at": None}, response_only=True)
-        ],
+        examples=[OpenApiExample("The first of two pages", _LISTED, response_only=True)],
+    ),
+    retrieve=extend_schema(
+        operation_id="getApiKey",
+        tags=["API keys"],
+        summary="Get a key",
+        description="One key of your account: whether it works, and when it was last used. No "
+        "secret.",
+        parameters=[_ID],
+        responses={200: OpenApiResponse(ListedAPIKeySerializer, "The key.")},
+        examples=[OpenApiExample("A key", _LISTED, response_only=True, status_codes=["200"])],
     ),
     destroy=extend_schema(
         operation_id="revokeApiKey",
@@ -94,21 +121,51 @@ document_api_keys = extend_schema_view(
         summary="Revoke a key",
         description="The key stops working with the very next request, and for good. Revoking it "
         "again is fine. A key may revoke itself.",
-        parameters=[
-            OpenApiParameter(
-                "id",
-                str,
-                OpenApiParameter.PATH,
-                description="The `id` of the key, not the key itself.",
-            )
-        ],
+        parameters=[_ID],
         responses={204: OpenApiResponse(description="It has stopped working.")},
     ),
 )
 
 
+document_account = extend_schema_view(
+    get=extend_schema(
+        operation_id="getAccount",
+        tags=["API keys"],
+        summary="Who am I?",
+        description="The account behind the key that you send, with its plan and token balance as "
+        "they are at this moment, and the key itself. Ask it whether a key works, and whose it is.",
+        responses={200: OpenApiResponse(AccountSerializer, "Your account.")},
+        examples=[
+            OpenApiExample(
+                "An account",
+                {
+                    "user_id": "4711",
+                    "username": "ada",
+                    "subscription_plan": "pro",
+                    "token_balance": 250_000,
+                    "requests_per_minute": 100,
+                    "api_key": {
+                        name: _KEY[name] for name in map(str, CallingKeySerializer().fields)
+                    },
+                },
+                response_only=True,
+                status_codes=["200"],
+            )
+        ],
+    )
+)
+
+
+def _issues_keys(path: str, operation: Part) -> bool:
+    return bool(operation["operationId"] == "createApiKey")
+
+
 def add_errors(errors: dict[int, ErrorAnswer]) -> dict[int, ErrorAnswer]:
-    """One of settings.API_ERRORS: the words for keys that do not work."""
+    """One of settings.API_ERRORS: one key too many, and the words for keys that do not work."""
     refusal = make_error(429, wrong_keys.TooManyUselessKeys.default_detail)
     examples = (("Your account's minute", make_error(429)), ("Useless keys", refusal))
-    return errors | {429: replace(errors[429], examples=examples)}
+    too_many = make_error(409, KEY_LIMIT_REACHED)
+    return errors | {
+        409: errors[409].widen(_issues_keys, ("Too many keys", too_many)),
+        429: replace(errors[429], examples=examples),
+    }

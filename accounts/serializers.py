@@ -10,7 +10,7 @@ from rest_framework import serializers
 from accounts.api_keys import SHOWN_CHARACTERS
 from accounts.models import APIKey
 from ctxfy_support.fields import TextField
-from ctxfy_support.moments import parse_moment
+from ctxfy_support.moments import parse_moment, write_moment
 from ctxfy_support.serializers import RowSerializer
 
 _RFC_3339 = re.compile(
@@ -54,8 +54,18 @@ class NewAPIKeySerializer(serializers.Serializer[APIKey]):
         required=False,
         allow_null=True,
         help_text="From when on it stops working: a time in the future, RFC 3339, UTC where it has "
-        "no offset. Null or absent: it works until you revoke it.",
+        "no offset; no later than the end of the key that you send. Null or absent: it ends with "
+        "that key, or works until you revoke it.",
     )
+
+    def validate_expiration_date(self, moment: datetime | None) -> datetime | None:
+        """Let nobody who was given a key for a time make one that works for longer."""
+        latest: datetime | None = self.context["latest"]
+        if moment is not None and latest is not None and moment > latest:
+            raise serializers.ValidationError(
+                f"Must not be after {write_moment(latest)}, when the key that you sent expires"
+            )
+        return moment
 
 
 class APIKeySerializer(RowSerializer[APIKey]):
@@ -83,6 +93,12 @@ class APIKeySerializer(RowSerializer[APIKey]):
 class ListedAPIKeySerializer(APIKeySerializer):
     """A key as its owner's list shows it."""
 
+    last_used_at = serializers.DateTimeField(
+        read_only=True,
+        allow_null=True,
+        help_text="When it was last used, to the minute: of all requests within a minute the first "
+        "one counts. Null: never.",
+    )
     leaked_at = serializers.DateTimeField(
         read_only=True,
         allow_null=True,
@@ -98,3 +114,33 @@ class IssuedAPIKeySerializer(APIKeySerializer):
         read_only=True,
         help_text="The key itself. It is shown this once and kept nowhere: store it now.",
     )
+
+
+class CallingKeySerializer(RowSerializer[APIKey]):
+    """The key that a request was sent with."""
+
+    id = serializers.CharField(read_only=True, help_text="Opaque. Revoke the key by it.")
+    key_prefix = serializers.CharField(read_only=True, help_text="The key's first characters.")
+    name = serializers.CharField(read_only=True, help_text="Your name for it; empty without one.")
+    expiration_date = serializers.DateTimeField(
+        read_only=True,
+        allow_null=True,
+        help_text="From when on it stops working. RFC 3339, UTC; null: never.",
+    )
+
+
+class AccountSerializer(RowSerializer[APIKey]):
+    """Whose key it is, and what it may do, at this moment."""
+
+    user_id = serializers.CharField(read_only=True, help_text="Your account's id. Opaque.")
+    username = serializers.CharField(read_only=True, help_text="Your account's name.")
+    subscription_plan = serializers.CharField(
+        read_only=True, help_text="The plan, in one word, such as `pro`. There may be new ones."
+    )
+    token_balance = serializers.IntegerField(
+        read_only=True, help_text="Tokens left; may be negative."
+    )
+    requests_per_minute = serializers.IntegerField(
+        read_only=True, help_text="What the plan allows, over all keys of the account."
+    )
+    api_key = CallingKeySerializer(read_only=True, help_text="The key that you sent.")

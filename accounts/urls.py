@@ -2,9 +2,14 @@
 
 from django.urls import path
 
-from accounts.views import APIKeyViewSet
+from accounts.views import AccountView, APIKeyViewSet
 
 urlpatterns = [
     path("api-keys", APIKeyViewSet.as_view({"get": "list", "post": "create"}), name="apikey-list"),
-    path("api-keys/<str:pk>", APIKeyViewSet.as_view({"delete": "destroy"}), name="apikey-detail"),
+    path(
+        "api-keys/<str:pk>",
+        APIKeyViewSet.as_view({"get": "retrieve", "delete": "destroy"}),
+        name="apikey-detail",
+    ),
+    path("account", AccountView.as_view(), name="account"),
 ]

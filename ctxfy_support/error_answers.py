@@ -4,7 +4,7 @@ What is an app's own (another status, an example with its fields) comes in by se
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 from django.conf import settings
@@ -36,6 +36,16 @@ class ErrorAnswer:
     header: str = ""
     examples: tuple[tuple[str, Part], ...] = ()
     concerns: Callable[[str, Part], bool] = lambda path, operation: True
+
+    def widen(
+        self, concerns: Callable[[str, Part], bool], *examples: tuple[str, Part]
+    ) -> "ErrorAnswer":
+        """The same, of further operations too, with further examples."""
+        return replace(
+            self,
+            examples=self.examples + examples,
+            concerns=lambda *where: self.concerns(*where) or concerns(*where),
+        )
 
 
 def _names_one_thing(path: str, operation: Part) -> bool:
@@ -87,6 +97,12 @@ _ERRORS = {
         "NotAcceptable",
         "Your `Accept` rules out `application/json`, and there is nothing else. Leave it out.",
         counted=False,
+    ),
+    409: ErrorAnswer(
+        "Conflict",
+        "It cannot be done as things are now; `message` says what stands in its way.",
+        counted=True,
+        concerns=lambda path, operation: False,
     ),
     413: ErrorAnswer(
         "BodyTooLarge",

@@ -1,13 +1,14 @@
 """Accounts, plans and keys in the back-office."""
 
 import re
+from datetime import UTC, datetime
 
 import pytest
 from django.contrib.sessions.models import Session
 from django.urls import reverse
 
 from accounts.admission import admit
-from accounts.models import APIKey, User
+from accounts.models import MOST_WORKING_KEYS, APIKey, User
 from accounts.tests.factories import APIKeyFactory, UserFactory
 from ctxfy_support.tests.dump import dump_tables
 
@@ -58,6 +59,24 @@ def test_leaves_the_secret_in_no_cookie_and_no_table(admin_client, button):
     assert secret not in tables
     sessions = [str(session.get_decoded()) for session in Session.objects.all()]
     assert secret not in "".join([*sessions, *map(str, page.headers.values())])
+
+
+def test_shows_when_a_key_was_last_used(admin_client):
+    key = APIKeyFactory(last_used_at=datetime(2026, 3, 4, 5, 6, tzinfo=UTC))
+    pages = ("changelist", []), ("change", [key.pk])
+    for name, args in pages:
+        page = admin_client.get(reverse(f"admin:accounts_apikey_{name}", args=args))
+        assert "March 4, 2026, 5:06 a.m." in page.content.decode()
+
+
+def test_issues_no_key_too_many(admin_client):
+    user = UserFactory()
+    APIKeyFactory.create_batch(MOST_WORKING_KEYS, user=user)
+    page = issue(admin_client, user=user.pk).content.decode()
+    assert "100 working keys, the most there may be" in page
+    assert APIKey.objects.count() == MOST_WORKING_KEYS
+    assert issue(admin_client).status_code == 200
+    assert APIKey.objects.count() == MOST_WORKING_KEYS + 1
 
 
 def test_revokes_keys_from_the_list(admin_client):

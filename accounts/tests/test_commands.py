@@ -6,8 +6,8 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from accounts.admission import admit
-from accounts.models import APIKey, Plan, User
-from accounts.tests.factories import UserFactory
+from accounts.models import MOST_WORKING_KEYS, APIKey, Plan, User
+from accounts.tests.factories import APIKeyFactory, UserFactory
 
 pytestmark = pytest.mark.django_db
 
@@ -65,6 +65,14 @@ def test_issues_no_key_for_bad_arguments(arguments):
     with pytest.raises(CommandError):
         run("create_api_key", *arguments)
     assert not APIKey.objects.exists()
+
+
+def test_issues_no_key_too_many():
+    user = UserFactory(username="ada")
+    APIKeyFactory.create_batch(MOST_WORKING_KEYS, user=user)
+    with pytest.raises(CommandError, match="100 working keys, the most there may be"):
+        run("create_api_key", "ada")
+    assert APIKey.objects.count() == MOST_WORKING_KEYS
 
 
 def test_has_three_plans_from_the_start():

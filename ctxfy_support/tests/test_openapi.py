@@ -13,7 +13,9 @@ from django.urls import URLPattern, get_resolver
 from jsonschema import Draft202012Validator, FormatChecker
 
 from accounts import api_keys
+from accounts.models import MOST_WORKING_KEYS
 from accounts.tests.factories import APIKeyFactory
+from accounts.wrong_keys import LIMIT
 from ctxfy_support.openapi import get_document
 from ctxfy_support.probes import VIEWS
 from ctxfy_support.tests.processes import PROJECT_DIRECTORY
@@ -102,7 +104,8 @@ def call(client):
     """`call(operation, **changes)`: a request that succeeds, but for the changes."""
     key = APIKeyFactory()
     ticket = TicketFactory(user=key.user)
-    ids = {"getTicket": ticket.pk, "revokeApiKey": APIKeyFactory(user=key.user).pk}
+    other_key = APIKeyFactory(user=key.user)
+    ids = {"getTicket": ticket.pk, "getApiKey": other_key.pk, "revokeApiKey": other_key.pk}
 
     def call(name, *, path_id=None, method=None, query="", body=None, type_=None, **headers):
         documented_method, path, operation = OPERATIONS[name]
@@ -130,6 +133,11 @@ def provoke_400(call, name, monkeypatch):
     return call(name, Host="evil.example")
 
 
+def provoke_409(call, name, monkeypatch):
+    APIKeyFactory.create_batch(MOST_WORKING_KEYS, user=call.key.user)
+    return call(name)
+
+
 def provoke_429(call, name, monkeypatch):
     plan = call.key.user.plan
     plan.requests_per_minute = 0
@@ -155,6 +163,7 @@ PROVOKE = {
     404: lambda call, name, _: call(name, path_id="0193a2c4-5d6e-7f80-9a1b-2c3d4e5f6071"),
     405: lambda call, name, _: call(name, method="PATCH"),
     406: lambda call, name, _: call(name, Accept="image/png"),
+    409: provoke_409,
     413: lambda call, name, _: call(name, body=json.dumps({"name": "x" * 256 * 1024})),
     415: lambda call, name, _: call(name, type_="text/plain"),
     429: provoke_429,
@@ -177,7 +186,7 @@ def examples_of(answer):
 
 @pytest.mark.parametrize("status", [status for status in PROVOKE if status < 500])
 def test_shows_errors_as_they_are(call, monkeypatch, status):
-    name = "getTicket" if status == 404 else "createTicket"
+    name = {404: "getTicket", 409: "createApiKey"}.get(status, "createTicket")
     body = PROVOKE[status](call, name, monkeypatch).json()
     assert body in examples_of(OPERATIONS[name][2]["responses"][str(status)])
 
@@ -201,6 +210,13 @@ def test_describes_a_key_that_comes_again(call):
     assert response.status_code == 422
     validate_answer(response, "createTicket")
     assert response.json() in examples_of(OPERATIONS["createTicket"][2]["responses"]["422"])
+
+
+def test_shows_the_refusal_of_useless_keys_as_it_is(call):
+    answers = [call("createTicket", Authorization="Bearer x") for _ in range(LIMIT + 1)]
+    assert answers[-1].status_code == 429
+    validate_answer(answers[-1], "createTicket")
+    assert answers[-1].json() in examples_of(DOCUMENT["components"]["responses"]["TooManyRequests"])
 
 
 @pytest.mark.parametrize("name", ["listTickets", "listApiKeys"])
@@ -377,7 +393,7 @@ def test_shows_no_key_that_could_work():
 
 def test_names_every_operation_once():
     names = [operation["operationId"] for _, _, operation in OPERATIONS.values()]
-    assert len(set(names)) == len(names) == 8
+    assert len(set(names)) == len(names) == 10
     for _, path, operation in OPERATIONS.values():
         assert operation["tags"]
         assert operation["summary"]

@@ -6,7 +6,7 @@ from datetime import datetime
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
-from accounts.models import APIKey, User
+from accounts.models import APIKey, TooManyKeysError, User
 from ctxfy_support.moments import parse_moment
 
 
@@ -29,7 +29,10 @@ class Command(BaseCommand):
         if len(name) > 100:
             raise CommandError("--name must not be longer than 100 characters", returncode=2)
         expiration_date = find_expiration_date(expires)
-        _, secret = APIKey.objects.issue(user, name=name, expiration_date=expiration_date)
+        try:
+            _, secret = APIKey.objects.issue(user, name=name, expiration_date=expiration_date)
+        except TooManyKeysError as exc:
+            raise CommandError(f"{exc}. Revoke one first", returncode=2) from None
         self.stdout.write(secret)
 
 
