@@ -74,7 +74,7 @@ document_api_keys = extend_schema_view(
         tags=["API keys"],
         summary="Issue a key",
         description="Issues another key for your account. To rotate: issue one, deploy it, revoke "
-        "the old one.\n\n"
+        "the old one. No body, `null` and `{}` are the same.\n\n"
         "A key that expires makes none that outlives it: without an `expiration_date` the new one "
         f"ends with it, and a later one is a `400`. An account has at most {MOST_WORKING_KEYS} "
         "working keys; one more is a `409`.\n\n"

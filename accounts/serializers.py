@@ -48,7 +48,8 @@ class NewAPIKeySerializer(serializers.Serializer[APIKey]):
         required=False,
         allow_blank=True,
         allow_null=True,
-        help_text="What you call it, to know it in your list. One line.",
+        help_text="What you call it, to know it in your list. One line; it is trimmed, and its "
+        "length is measured after that.",
     )
     expiration_date = ExpirationDateField(
         required=False,

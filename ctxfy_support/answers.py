@@ -42,6 +42,11 @@ HEADERS: dict[str, Part] = {
         "schema": {"type": "string"},
         "example": 'Bearer error="invalid_token"',
     },
+    "Accept-Encoding": {
+        "description": "`identity`, where the request had a `Content-Encoding`; absent otherwise.",
+        "schema": {"type": "string", "const": "identity"},
+        "example": "identity",
+    },
     "Allow": {
         "description": "The methods that this address answers to.",
         "schema": {"type": "string"},

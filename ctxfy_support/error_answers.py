@@ -18,7 +18,7 @@ from ctxfy_support.answers import (
     make_headers,
 )
 from ctxfy_support.envelope import make_error
-from ctxfy_support.parsers import NOT_JSON
+from ctxfy_support.parsers import NOT_JSON, EncodedBody
 from ctxfy_support.transport_security import REFUSAL
 
 
@@ -26,6 +26,7 @@ from ctxfy_support.transport_security import REFUSAL
 class ErrorAnswer:
     """`counted`: whether such a request has been counted (the rate limit's headers); None: maybe.
 
+    `header` is one that it always has, `may_have` are such that it may have.
     `examples` are rows (name, body) for what a status alone does not say; `concerns` tells which
     operations can answer so, by path and operation.
     """
@@ -34,6 +35,7 @@ class ErrorAnswer:
     description: str
     counted: bool | None
     header: str = ""
+    may_have: tuple[str, ...] = ()
     examples: tuple[tuple[str, Part], ...] = ()
     concerns: Callable[[str, Part], bool] = lambda path, operation: True
 
@@ -95,8 +97,10 @@ _ERRORS = {
     ),
     406: ErrorAnswer(
         "NotAcceptable",
-        "Your `Accept` rules out `application/json`, and there is nothing else. Leave it out.",
-        counted=False,
+        "Your `Accept` rules out `application/json`, by a weight of 0 (`application/json;q=0`) or "
+        "by naming other types alone, and there is nothing else. Leave it out. The most specific "
+        "range counts.",
+        counted=True,
     ),
     409: ErrorAnswer(
         "Conflict",
@@ -113,8 +117,14 @@ _ERRORS = {
     ),
     415: ErrorAnswer(
         "UnsupportedMediaType",
-        "The body is not declared as JSON in UTF-8. Send `Content-Type: application/json`.",
+        "The body is not declared as JSON in UTF-8, or it has a `Content-Encoding`. Send "
+        "`Content-Type: application/json`, and the body as it is.",
         counted=True,
+        may_have=("Accept-Encoding",),
+        examples=(
+            ("Not declared as JSON", make_error(415)),
+            ("Compressed", make_error(415, str(EncodedBody.default_detail))),
+        ),
         concerns=_takes_a_body,
     ),
     429: ErrorAnswer(
@@ -161,6 +171,7 @@ def find_error_responses(path: str, operation: Part) -> Part:
 
 def make_error_response(status: int, answer: ErrorAnswer) -> Part:
     headers = make_headers("X-Request-Id", *([answer.header] if answer.header else []))
+    headers |= make_headers(*answer.may_have, required=False)
     if answer.counted is not False:
         headers |= make_headers(*RATE_LIMIT_HEADERS, required=bool(answer.counted))
     body = make_error(status)

@@ -10,7 +10,18 @@ from django.utils.http import parse_header_parameters
 from rest_framework.exceptions import APIException, ParseError, UnsupportedMediaType
 from rest_framework.parsers import BaseParser
 
+from ctxfy_support.envelope import Refusal
+
 NOT_JSON = "The request body is not valid JSON in UTF-8"
+
+
+class EncodedBody(Refusal):
+    """The body is compressed, which would hide how large it is."""
+
+    status_code = 415
+    default_detail = "The request body must not be encoded: send it without Content-Encoding"
+    default_code = "encoded_body"
+    headers = {"Accept-Encoding": "identity"}  # RFC 9110, 15.5.16
 
 
 class BodyTooLarge(APIException):
@@ -38,8 +49,34 @@ def _find_length(environ: Mapping[str, Any]) -> int:
     return int(environ.get("CONTENT_LENGTH") or 0)
 
 
+def _is_encoded(environ: Mapping[str, Any]) -> bool:
+    """Whether Content-Encoding names anything but `identity`, which says that nothing was done."""
+    codings = environ.get("HTTP_CONTENT_ENCODING", "").lower().split(",")
+    return any(coding.strip() not in {"", "identity"} for coding in codings)
+
+
+def _read_object(body: bytes) -> dict[str, object]:
+    try:
+        data = json.loads(
+            body.decode("utf-8"),
+            object_pairs_hook=_unique_pairs,
+            parse_constant=_refuse_constant,
+        )
+    except (ValueError, RecursionError):
+        # The exception's own text would echo the body, down to its lone surrogates.
+        raise ParseError(NOT_JSON) from None
+    if data is None:
+        return {}
+    if not isinstance(data, dict):
+        raise ParseError("The request body must be a JSON object")
+    return data
+
+
 class StrictJSONParser(BaseParser):
-    """Takes RFC 8259 objects; refuses duplicate keys, NaN, a BOM and any other encoding."""
+    """Takes RFC 8259 objects; refuses duplicate keys, NaN, a BOM and any other encoding.
+
+    `null` is as good as an object without anything in it: many clients send it for no body.
+    """
 
     media_type = "application/json"
 
@@ -49,12 +86,15 @@ class StrictJSONParser(BaseParser):
         media_type: str | None = None,
         parser_context: Mapping[str, Any] | None = None,
     ) -> dict[str, object]:
-        """Raise UnsupportedMediaType (415), BodyTooLarge (413) or ParseError (400)."""
+        """Raise UnsupportedMediaType, EncodedBody (415), BodyTooLarge (413) or ParseError (400)."""
         _, parameters = parse_header_parameters(media_type or "")
         if parameters.get("charset", "utf-8").lower() not in {"utf-8", "utf8"}:
             raise UnsupportedMediaType(media_type or "")
         request = (parser_context or {}).get("request")
-        length = _find_length(request.META) if request is not None else 0
+        environ: Mapping[str, Any] = request.META if request is not None else {}
+        if _is_encoded(environ):
+            raise EncodedBody
+        length = _find_length(environ)
         if length > settings.MAX_BODY_BYTES:
             raise BodyTooLarge
         try:
@@ -65,15 +105,4 @@ class StrictJSONParser(BaseParser):
             raise BodyTooLarge
         if len(body) < length:
             raise ParseError("The request body was cut short")
-        try:
-            data = json.loads(
-                body.decode("utf-8"),
-                object_pairs_hook=_unique_pairs,
-                parse_constant=_refuse_constant,
-            )
-        except (ValueError, RecursionError):
-            # The exception's own text would echo the body, down to its lone surrogates.
-            raise ParseError(NOT_JSON) from None
-        if not isinstance(data, dict):
-            raise ParseError("The request body must be a JSON object")
-        return data
+        return _read_object(body)

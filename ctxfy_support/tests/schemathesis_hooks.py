@@ -48,6 +48,8 @@ def mend_headers(headers):
 @schemathesis.hook
 def before_call(context, case, kwargs):
     """Mend the request; Schemathesis looks anew at whether it fits the document."""
+    if case.body is None:  # null, for which the service reads {}; as a type it breaks generators
+        case.body = {}
     if isinstance(case.body, dict):
         mend_body(case.body)
     if case.headers and case.meta.generation.mode.is_positive:

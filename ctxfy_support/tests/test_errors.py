@@ -84,14 +84,88 @@ def test_database_away(client, debug, monkeypatch):
     assert "hunter2" not in response.content.decode()
 
 
+ACCEPTED = [
+    *("text/html", "*/*", "", " ", "application/json; q=0.5", "text/html, */*;q=0.8"),
+    *("text/*", "application/*;q=0.001", "APPLICATION/JSON", "application/json;charset=utf-8"),
+    *("application/json, */*;q=0", "*/*;q=0, application/*", "application/*;q=0,application/json"),
+    *("application/json;q=0, application/json", "text/html;q=0, */*", "image/png;q=0, */*;q=0.1"),
+    *("application/json;q=nonsense", "application/json;q=0.0001", "application/json;q=-0"),
+]
+REFUSED = [
+    *("a", "image/png", "application/xml, image/*", ";;;", ";q=1", "application"),
+    *("application/json;q=0", "application/json; Q = 0.000", "application/json;q=0."),
+    *("application/json;q=0, */*", "application/json;q=0, text/html", "application/*;q=0, */*"),
+    *("*/*;q=0", "text/html, */*;q=0", "application/*;q=0", "text/html;q=0", "text/*;q=0.0"),
+    *("application/json;q=0;charset=utf-8", "application/json;q=0, application/json;q=0.00"),
+]
+
+
 @pytest.mark.parametrize(
-    "accept", ["text/html", "*/*", "", "application/json; q=0.5", "text/html, */*;q=0.8", "a"]
+    ("accept", "status"), [(a, 400) for a in ACCEPTED] + [(a, 406) for a in REFUSED]
 )
-def test_answers_json_whatever_is_asked_for(client, bearer, accept):
+def test_answers_json_unless_it_is_ruled_out(client, bearer, accept, status):
     response = client.post(
         "/v1/support/tickets", "{}", "application/json", headers={"Accept": accept}, **bearer
     )
-    check(response, 406 if accept == "a" else 400)
+    check(response, status)
+    assert response["X-RateLimit-Remaining"] == "99"
+
+
+@pytest.mark.parametrize("authorization", [{}, {"HTTP_AUTHORIZATION": "Bearer x"}])
+def test_asks_who_is_there_before_what_is_accepted(client, authorization):
+    response = client.get("/v1/api-keys", HTTP_ACCEPT="image/png", **authorization)
+    check(response, 401)
+    assert response["WWW-Authenticate"].startswith("Bearer")
+
+
+def test_asks_a_database_that_is_away_once(client, monkeypatch):
+    asked = []
+
+    def fail(*args, **kwargs):
+        asked.append(args)
+        raise OperationalError
+
+    monkeypatch.setattr("accounts.authentication.admit", fail)
+    headers = {"Accept": "image/png", "Authorization": "Bearer x"}
+    check(client.get("/v1/api-keys", headers=headers), 503)
+    assert len(asked) == 1
+
+
+@pytest.mark.parametrize("path", ["/v1/support/tickets", "/v1/api-keys"])
+@pytest.mark.parametrize(
+    "coding", ["gzip", "GZIP", "br", "x", "identity, gzip", "gzip, identity", "deflate;q=0", "*"]
+)
+def test_takes_no_encoded_body(client, bearer, path, coding):
+    response = client.post(
+        path, "{}", "application/json", headers={"Content-Encoding": coding}, **bearer
+    )
+    assert "Content-Encoding" in check(response, 415)["message"]
+    assert response["Accept-Encoding"] == "identity"
+
+
+@pytest.mark.parametrize("coding", ["identity", "Identity", "", " , identity"])
+def test_takes_a_body_that_says_that_it_is_not_encoded(client, bearer, coding):
+    response = client.post(
+        "/v1/api-keys", "{}", "application/json", headers={"Content-Encoding": coding}, **bearer
+    )
+    assert response.status_code == 201
+
+
+def test_minds_no_encoding_where_there_is_no_body(client, bearer):
+    headers = {"Content-Encoding": "gzip"}
+    assert client.get("/v1/api-keys", headers=headers, **bearer).status_code == 200
+    assert client.generic("POST", "/v1/api-keys", headers=headers, **bearer).status_code == 201
+
+
+def test_takes_null_for_an_empty_object(client, bearer):
+    answers = [
+        client.post("/v1/support/tickets", body, "application/json", **bearer)
+        for body in ("{}", "null", " null\n")
+    ]
+    empty, *nulls = [check(answer, 400) for answer in answers]
+    assert empty["details"]
+    assert nulls == [empty, empty]
+    assert client.post("/v1/api-keys", "null", "application/json", **bearer).status_code == 201
 
 
 @pytest.mark.parametrize(

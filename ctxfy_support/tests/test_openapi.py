@@ -191,6 +191,13 @@ def test_shows_errors_as_they_are(call, monkeypatch, status):
     assert body in examples_of(OPERATIONS[name][2]["responses"][str(status)])
 
 
+def test_describes_a_body_that_is_compressed(call):
+    response = call("createTicket", **{"Content-Encoding": "gzip"})
+    assert (response.status_code, response["Accept-Encoding"]) == (415, "identity")
+    validate_answer(response, "createTicket")
+    assert response.json() in examples_of(OPERATIONS["createTicket"][2]["responses"]["415"])
+
+
 def test_shows_a_field_error_as_it_is(call):
     body = '{"type": "x", "reply_address": "ada@", "message": "x"}'
     response = call("createTicket", body=body)
@@ -265,7 +272,7 @@ def test_leaves_out_no_endpoint():
         ("/" + re.sub(r"<\w+:pk>", "{id}", route), method)
         for route, entry in patterns(get_resolver())
         for method in getattr(entry.callback, "actions", {"get": ""})
-        if method != "head" and route not in {"docs", "openapi.json"}
+        if method != "head" and route not in {"", "docs", "docs/", "openapi.json"}
     }
     # What is for the operator stands in README.md.
     served |= {(path, "get") for path in VIEWS.keys() - {"/metrics"}}
@@ -434,3 +441,13 @@ def test_refuses_another_method_and_a_strange_host(client, path):
     response = client.post(path)
     assert (response.status_code, response["Allow"]) == (405, "GET, HEAD")
     assert client.get(path, headers={"Host": "evil.example"}).status_code == 400
+
+
+@pytest.mark.parametrize("accept", ["text/html", "application/json", "*/*"])
+@pytest.mark.parametrize("path", ["/", "/docs/"])
+def test_leads_to_the_reference(client, path, accept):
+    for method in ("GET", "HEAD"):
+        response = client.generic(method, path, headers={"Accept": accept})
+        assert (response.status_code, response["Location"]) == (302, "/docs")
+    response = client.post(path)
+    assert (response.status_code, response["Allow"]) == (405, "GET, HEAD")
