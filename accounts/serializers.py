@@ -1,6 +1,5 @@
 """API keys as the API takes and shows them."""
 
-import re
 from datetime import datetime
 
 from django.utils import timezone
@@ -10,13 +9,8 @@ from rest_framework import serializers
 from accounts.api_keys import SHOWN_CHARACTERS
 from accounts.models import APIKey
 from ctxfy_support.fields import TextField
-from ctxfy_support.moments import parse_moment, write_moment
+from ctxfy_support.moments import parse_rfc_3339, write_moment
 from ctxfy_support.serializers import RowSerializer
-
-_RFC_3339 = re.compile(
-    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?"
-    r"([Zz]|[+-][0-9]{2}:[0-9]{2})?"
-)
 
 
 class ExpirationDateField(serializers.DateTimeField):
@@ -28,10 +22,10 @@ class ExpirationDateField(serializers.DateTimeField):
     }
 
     def to_internal_value(self, value: object) -> datetime:
-        if not isinstance(value, str) or not _RFC_3339.fullmatch(value):
+        if not isinstance(value, str):
             self.fail("invalid")
         try:
-            moment = parse_moment(value)
+            moment = parse_rfc_3339(value)
         except ValueError:
             self.fail("invalid")
         if moment <= timezone.now():

@@ -45,7 +45,8 @@ class APIDoor:
             return self.get_response(request)
         request.get_host()  # Raises DisallowedHost, a 400.
         response = self.call_api(request)
-        if not response.has_header("Content-Length"):
+        # A 304 would have to name the length of the answer that it stands for (RFC 9110, 8.6).
+        if response.status_code != 304 and not response.has_header("Content-Length"):
             response.headers["Content-Length"] = str(len(response.content))
         return response
 

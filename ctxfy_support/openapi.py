@@ -22,7 +22,7 @@ from ctxfy_support.answers import (
     make_headers,
 )
 from ctxfy_support.error_answers import find_error_responses, get_errors, make_error_response
-from ctxfy_support.pagination import DEFAULT_PER_PAGE, MAX_PER_PAGE, PAGINATION_SCHEMA
+from ctxfy_support.pagination import DEFAULT_PER_PAGE, LINK, MAX_PER_PAGE, PAGINATION_SCHEMA
 from ctxfy_support.public_endpoints import make_public_paths, make_public_schemas
 
 # --- How drf-spectacular reads the code ----------------------------------------------------------
@@ -132,6 +132,8 @@ def add_what_all_share(result: Part, **kwargs: object) -> Part:
             for answer in operation["responses"].values():
                 shared = make_headers("X-Request-Id", *RATE_LIMIT_HEADERS)
                 answer["headers"] = answer.get("headers", {}) | shared
+            if any(row["name"] == "after" for row in operation.get("parameters", [])):
+                operation["responses"]["200"]["headers"]["Link"] = LINK
             operation["responses"] |= find_error_responses(path, operation)
     result["paths"] |= make_public_paths()
     schemas = result["components"]["schemas"] | {"Pagination": PAGINATION_SCHEMA}

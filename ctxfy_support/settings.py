@@ -184,6 +184,7 @@ SPECTACULAR_SETTINGS = {
     "CONTACT": {"name": "Ctxfy support"},
     "LICENSE": {"name": "MIT", "identifier": "MIT"},
     "OAS_VERSION": "3.1.0",
+    "COMPONENT_SPLIT_PATCH": False,
     "TAGS": [
         {
             "name": "Support tickets",

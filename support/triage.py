@@ -101,6 +101,15 @@ class TriageQuerySet(models.QuerySet[T]):
             TicketEvent.objects.bulk_create(events)
         return len({event.ticket_id for event in events})
 
+    def solve_for(self, customer: AbstractUser) -> bool:
+        """The customer says that these are solved; return whether any was not, and is now.
+
+        A closed row stays closed: the row's lock decides between this and an agent's act.
+        """
+        return bool(
+            self.exclude(state=TicketState.CLOSED).change(customer, state=TicketState.SOLVED)
+        )
+
     def _rows(self, tickets: Iterable[models.Model]) -> models.QuerySet[T]:
         return self.model._default_manager.filter(pk__in=[row.pk for row in tickets])
 

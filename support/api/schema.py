@@ -12,9 +12,11 @@ from drf_spectacular.utils import (
 )
 
 from ctxfy_support.answers import Part, allow_more
+from ctxfy_support.entity_tags import ETAG
 from ctxfy_support.envelope import make_error
 from ctxfy_support.error_answers import ErrorAnswer
 from ctxfy_support.openapi import annotate, make_line_pattern
+from support.api.changes import TicketChangeSerializer, TicketClosed
 from support.api.idempotency import BARE_KEY, QUOTED_KEY, KeyReused
 from support.api.serializers import NewTicketSerializer, TicketReceiptSerializer, TicketSerializer
 from support.mailboxes import INVALID_EMAIL
@@ -53,6 +55,23 @@ _NOTES: dict[str, dict[str, Part]] = {
     },
 }
 GUIDE_FACTS = {"give_up_after_hours": GIVE_UP_AFTER // timedelta(hours=1)}
+
+_ID_PARAMETER = OpenApiParameter(
+    "id", str, OpenApiParameter.PATH, description="The `id` that the ticket got."
+)
+
+
+def _make_etag(statuses: list[int | str]) -> OpenApiParameter:
+    return OpenApiParameter(
+        "ETag",
+        ETAG["schema"],
+        OpenApiParameter.HEADER,
+        required=True,
+        description=ETAG["description"],
+        examples=[OpenApiExample("A tag", ETAG["example"])],
+        response=statuses,
+    )
+
 
 document_tickets = extend_schema_view(
     create=extend_schema(
@@ -125,7 +144,10 @@ document_tickets = extend_schema_view(
         operation_id="listTickets",
         tags=["Support tickets"],
         summary="List your tickets",
-        description="Your account's tickets, newest first, whichever of its keys opened them.",
+        description="Your account's tickets, newest first, whichever of its keys opened them. "
+        "Filters add up: a row passes all that you give.\n\n"
+        "To read all of them follow the `Link` of each page. It neither repeats nor skips a "
+        "ticket, whatever is opened meanwhile.",
         responses={200: OpenApiResponse(TicketSerializer, "A page of tickets.")},
         examples=[OpenApiExample("The first of two pages", _TICKET, response_only=True)],
     ),
@@ -136,12 +158,41 @@ document_tickets = extend_schema_view(
         description="One ticket of your account, with what became of its mail and where the "
         "support team stands with it.",
         parameters=[
+            _ID_PARAMETER,
             OpenApiParameter(
-                "id", str, OpenApiParameter.PATH, description="The `id` that the ticket got."
-            )
+                "If-None-Match",
+                str,
+                OpenApiParameter.HEADER,
+                description="`ETag`s that you have. If the ticket still has one of them, the "
+                "answer is `304` without a body. It counts against your limit like any other.",
+                examples=[OpenApiExample("A tag", ETAG["example"])],
+            ),
+            _make_etag([200, 304]),
         ],
-        responses={200: OpenApiResponse(TicketSerializer, "The ticket.")},
+        responses={
+            200: OpenApiResponse(TicketSerializer, "The ticket."),
+            304: OpenApiResponse(description="The ticket is what `If-None-Match` says you have."),
+        },
         examples=[OpenApiExample("A ticket", _TICKET, response_only=True, status_codes=["200"])],
+    ),
+    partial_update=extend_schema(
+        operation_id="updateTicket",
+        tags=["Support tickets"],
+        summary="Say that it is solved",
+        description="Tells the support team that you need no more help with this ticket, and "
+        "answers with the ticket. Doing it again is fine. A closed ticket is a `409`.",
+        parameters=[_ID_PARAMETER, _make_etag([200])],
+        request=TicketChangeSerializer,
+        responses={200: OpenApiResponse(TicketSerializer, "The ticket, solved.")},
+        examples=[
+            OpenApiExample("Solved", {"state": "solved"}, request_only=True),
+            OpenApiExample(
+                "The ticket",
+                _TICKET | {"state": "solved"},
+                response_only=True,
+                status_codes=["200"],
+            ),
+        ],
     ),
 )
 
@@ -156,11 +207,18 @@ def _takes_an_idempotency_key(path: str, operation: Part) -> bool:
     return any(row["name"] == "Idempotency-Key" for row in operation.get("parameters", []))
 
 
+def _changes_a_ticket(path: str, operation: Part) -> bool:
+    return operation["operationId"] in {"updateTicket", "createMessage"}
+
+
 def add_errors(errors: dict[int, ErrorAnswer]) -> dict[int, ErrorAnswer]:
     """One of settings.API_ERRORS: a key that comes again, and an example of a wrong field."""
     wrong_field = make_error(400, details=[{"field": "reply_address", "message": INVALID_EMAIL}])
     return errors | {
         400: replace(errors[400], examples=(("A field", wrong_field), *errors[400].examples)),
+        409: errors[409].widen(
+            _changes_a_ticket, ("A closed ticket", make_error(409, TicketClosed.default_detail))
+        ),
         422: ErrorAnswer(
             "IdempotencyKeyReused",
             "This `Idempotency-Key` belongs to a ticket with another content. Nothing was stored: "

@@ -6,5 +6,9 @@ from support.api.views import TicketViewSet
 
 urlpatterns = [
     path("tickets", TicketViewSet.as_view({"get": "list", "post": "create"}), name="ticket-list"),
-    path("tickets/<str:pk>", TicketViewSet.as_view({"get": "retrieve"}), name="ticket-detail"),
+    path(
+        "tickets/<str:pk>",
+        TicketViewSet.as_view({"get": "retrieve", "patch": "partial_update"}),
+        name="ticket-detail",
+    ),
 ]

@@ -9,9 +9,13 @@ from rest_framework import status, viewsets
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from ctxfy_support.entity_tags import tag_answer
 from ctxfy_support.ids import parse_id
 from ctxfy_support.pagination import PageEnvelope
+from ctxfy_support.query_parameters import read_query
 from ctxfy_support.serving.turns import lend_turn
+from support.api.changes import TicketChangeSerializer, TicketClosed
+from support.api.filters import TICKET_FILTERS
 from support.api.idempotency import (
     digest_content,
     find_idempotency_key,
@@ -23,18 +27,20 @@ from support.delivery import attempts
 from support.delivery.monitoring import count_ticket
 from support.leaked_keys import note_leaked
 from support.masking import mask_fields
-from support.models import AccountKey, Ticket, TicketQuerySet
+from support.models import AccountKey, Ticket, TicketQuerySet, TicketState
 
 FIRST_ATTEMPT_POLL_SECONDS = 0.05
 
 # One of each for all requests: they keep nothing, and to build one costs more than to use it.
 NEW_TICKET, RECEIPT, TICKET = NewTicketSerializer(), TicketReceiptSerializer(), TicketSerializer()
+CHANGE = TicketChangeSerializer()
 
 
 class TicketPages(PageEnvelope):
     """A page of tickets, newest first."""
 
     plural = "tickets"
+    filters = TICKET_FILTERS
 
 
 @document_tickets
@@ -44,24 +50,45 @@ class TicketViewSet(viewsets.GenericViewSet[Ticket]):
     The answer to a new ticket is honest about the mail, and waits no longer than its deadline.
     """
 
-    http_method_names = ["get", "head", "post"]
+    http_method_names = ["get", "head", "post", "patch"]
     serializer_class = TicketSerializer
     pagination_class = TicketPages
 
     def get_queryset(self) -> TicketQuerySet:
         return Ticket.objects.filter(user=self.request.user.pk)
 
+    def get_mine(self) -> TicketQuerySet:
+        """The caller's ticket of the address; for anybody else's or an unknown id none.
+
+        Raises Http404 for a malformed one, so that all three look the same.
+        """
+        ticket_id = parse_id(self.kwargs["pk"])
+        if ticket_id is None:
+            raise Http404
+        return self.get_queryset().filter(pk=ticket_id)
+
     def list(self, request: Request, *args: object, **kwargs: object) -> Response:
         page = self.paginate_queryset(self.get_queryset().values(*TICKET.sources))
         return self.get_paginated_response([TICKET.to_representation(row) for row in page or ()])
 
     def retrieve(self, request: Request, *args: object, **kwargs: object) -> Response:
-        """The caller's ticket; anybody else's, an unknown and a malformed id are one 404."""
-        if ticket_id := parse_id(self.kwargs["pk"]):
-            mine = self.get_queryset().filter(pk=ticket_id)
-            if row := mine.values(*TICKET.sources).first():
-                return Response(TICKET.to_representation(row))
+        """The caller's ticket, or a 304 if it is still what the caller has."""
+        read_query(request)
+        if row := self.get_mine().values(*TICKET.sources).first():
+            return tag_answer(request, Response(TICKET.to_representation(row)))
         raise Http404
+
+    def partial_update(self, request: Request, *args: object, **kwargs: object) -> Response:
+        """The caller says that the ticket is solved; once more changes nothing."""
+        CHANGE.run_validation(request.data)
+        mine = self.get_mine()
+        is_moved = mine.solve_for(cast(AccountKey, request.auth).user)
+        row = mine.values(*TICKET.sources).first()
+        if row is None:
+            raise Http404
+        if row["state"] == TicketState.CLOSED and not is_moved:
+            raise TicketClosed
+        return tag_answer(request, Response(TICKET.to_representation(row)))
 
     def create(self, request: Request, *args: object, **kwargs: object) -> Response:
         sent = NEW_TICKET.run_validation(request.data)

@@ -100,6 +100,7 @@ ACTS = {
     "claim of a sender": lambda ticket, agent: Ticket.objects.filter(pk=ticket.pk).claim(),
     "claim": lambda ticket, agent: ticket.claim_for(agent, instead_of=None),
     "change": lambda ticket, agent: Ticket.objects.filter(pk=ticket.pk).change(agent, priority=4),
+    "customer's word": lambda ticket, agent: Ticket.objects.filter(pk=ticket.pk).solve_for(agent),
     "send again": lambda ticket, agent: Ticket.objects.filter(pk=ticket.pk).queue_again(),
     "answer": lambda ticket, agent: write_reply(ticket, agent, "x", leased=False),
 }

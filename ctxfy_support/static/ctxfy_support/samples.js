@@ -181,7 +181,7 @@ puts response.code, response.body
       keyword: /\b(?:true|false|null)\b/,
     },
     http: {
-      keyword: /^(?:HTTP\/1\.1 \d+.*|(?:GET|POST|DELETE) .*)$/m,
+      keyword: /^(?:HTTP\/1\.1 \d+.*|(?:GET|POST|PATCH|DELETE) .*)$/m,
       name: /^[\w-]+(?=:)|"(?:[^"\\]|\\.)*"(?=\s*:)/m,
       string: /"(?:[^"\\]|\\.)*"/,
     },
