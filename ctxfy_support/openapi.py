@@ -124,6 +124,22 @@ def render_guide() -> str:
     return render_to_string("reference/guide.md", facts)
 
 
+def _let_answers_grow(result: Part) -> None:
+    """Allow properties that are not named yet: Go's clients refuse an answer with another one.
+
+    But errors keep their shape, so that TypeScript can tell them apart by their properties.
+    """
+    taken = {
+        operation["requestBody"]["content"]["application/json"]["schema"]["$ref"].split("/")[-1]
+        for operations in result["paths"].values()
+        for operation in operations.values()
+        if "requestBody" in operation
+    }
+    for name, schema in result["components"]["schemas"].items():
+        if name not in taken and name not in ERROR_SCHEMAS:
+            schema["additionalProperties"] = True
+
+
 def add_what_all_share(result: Part, **kwargs: object) -> Part:
     """Complete drf-spectacular's document; its postprocessing hook, after those of the apps."""
     _show_patterns(result)
@@ -144,6 +160,7 @@ def add_what_all_share(result: Part, **kwargs: object) -> Part:
         },
         "schemas": ERROR_SCHEMAS | dict(sorted(schemas.items())) | make_public_schemas(),
     }
+    _let_answers_grow(result)
     result["info"]["contact"]["url"] = f"{settings.SITE_URL}/docs"
     result["servers"] = [{"url": settings.SITE_URL}]
     return result
