@@ -106,15 +106,7 @@ class PageEnvelope(BasePagination):
         self, queryset: Any, request: Request, view: APIView | None = None
     ) -> list[Any]:
         """Return the page's rows; raise ValidationError (400) that names each bad parameter."""
-        asked = read_query(request, (*self.filters, *PARAMETERS))
-        place = cast(Place, asked)
-        after = place.get("after")
-        if after and "page" in place:
-            raise ValidationError({"page": ["Cannot be combined with after"]})
-        self.path = request._request.path  # noqa: SLF001  (Django's own request)
-        self.query = [*request.query_params.items()] if asked else []
-        self.page = None if after else place.get("page", 1)
-        self.per_page = place.get("per_page", DEFAULT_PER_PAGE)
+        asked, after = self.read_place(request)
         following = _find_following(queryset, after) if after else None
         wanted = {each.lookup: asked[each.name] for each in self.filters if each.name in asked}
         rows = queryset.filter(**wanted) if wanted else queryset
@@ -129,6 +121,26 @@ class PageEnvelope(BasePagination):
                 # An index alone says which rows these are. What is passed over is never read.
                 chosen = queryset.filter(pk__in=chosen.values("pk"))
             found = list(chosen)
+        return self.keep(found)
+
+    def read_place(self, request: Request) -> tuple[dict[str, object], UUID | None]:
+        """What the request asks for, by name, and the row that it has last, if it says so.
+
+        Raises ValidationError (400) that names each bad parameter.
+        """
+        asked = read_query(request, (*self.filters, *PARAMETERS))
+        place = cast(Place, asked)
+        after = place.get("after")
+        if after and "page" in place:
+            raise ValidationError({"page": ["Cannot be combined with after"]})
+        self.path = request._request.path  # noqa: SLF001  (Django's own request)
+        self.query = [*request.query_params.items()] if asked else []
+        self.page = None if after else place.get("page", 1)
+        self.per_page = place.get("per_page", DEFAULT_PER_PAGE)
+        return asked, after
+
+    def keep(self, found: list[Any]) -> list[Any]:
+        """The page's rows, of what was found for it: one more where there is a next page."""
         self.has_next = len(found) > self.per_page
         self.rows = found[: self.per_page]
         return self.rows

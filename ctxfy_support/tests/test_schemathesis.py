@@ -1,4 +1,4 @@
-"""Schemathesis, with every check and phase it has, finds nothing in the running service."""
+"""Schemathesis, with all its phases and checks but one, finds nothing in the running service."""
 
 import json
 import os
@@ -12,6 +12,8 @@ from ctxfy_support.openapi import get_document
 from ctxfy_support.tests.processes import PROJECT_DIRECTORY
 
 MAX_EXAMPLES = 20
+# The one DELETE revokes a key, which stays in its owner's list: it is still there to be looked at.
+UNFIT = "use_after_free"
 
 
 @pytest.fixture
@@ -22,7 +24,8 @@ def report(service, tmp_path):
     process = subprocess.run(
         [
             *(sys.executable, "-m", "schemathesis.cli", "run", f"{service().url}/openapi.json"),
-            *("--header", f"Authorization: Bearer {key.secret}", "--checks", "all"),
+            *("--header", f"Authorization: Bearer {key.secret}"),
+            *("--checks", "all", "--exclude-checks", UNFIT),
             *("--max-examples", str(MAX_EXAMPLES), "--seed", "1", "--request-timeout", "20"),
             *("--continue-on-failure", "--report-json-path", path),
         ],

@@ -17,21 +17,28 @@ from ctxfy_support.envelope import make_error
 from ctxfy_support.error_answers import ErrorAnswer
 from ctxfy_support.openapi import annotate, make_line_pattern
 from support.api.changes import TicketChangeSerializer, TicketClosed
-from support.api.idempotency import BARE_KEY, QUOTED_KEY, KeyReused
+from support.api.idempotency import KeyReused
+from support.api.parameters import (
+    ID_PARAMETER,
+    IDEMPOTENCY_KEY,
+    REDACTED,
+    REPLAYED,
+    TICKET_ID,
+    make_etag,
+)
 from support.api.serializers import NewTicketSerializer, TicketReceiptSerializer, TicketSerializer
 from support.mailboxes import INVALID_EMAIL
-from support.messages import LONGEST_IDEMPOTENCY_KEY
+from support.messages import Via
 from support.models import TicketState
 from support.outbox import GIVE_UP_AFTER, EmailStatus
 
-_ID = "0193a2c4-5d6e-7f80-9a1b-2c3d4e5f6071"
 _NEW = {
     "type": "billing",
     "reply_address": "ada@example.com",
     "message": "Charged twice in October.",
 }
 _SENT = {
-    "id": _ID,
+    "id": TICKET_ID,
     "created_at": "2026-11-23T10:00:00.123456Z",
     "status": "sent",
     "sent_at": "2026-11-23T10:00:00.456789Z",
@@ -53,25 +60,13 @@ _NOTES: dict[str, dict[str, Part]] = {
         "status": allow_more(*EmailStatus.values),
         "state": allow_more(*TicketState.values),
     },
+    "TicketMessage": {
+        "author": allow_more("customer", "support"),
+        "via": allow_more(*Via.values),
+        "status": allow_more(*EmailStatus.values),
+    },
 }
 GUIDE_FACTS = {"give_up_after_hours": GIVE_UP_AFTER // timedelta(hours=1)}
-
-_ID_PARAMETER = OpenApiParameter(
-    "id", str, OpenApiParameter.PATH, description="The `id` that the ticket got."
-)
-
-
-def _make_etag(statuses: list[int | str]) -> OpenApiParameter:
-    return OpenApiParameter(
-        "ETag",
-        ETAG["schema"],
-        OpenApiParameter.HEADER,
-        required=True,
-        description=ETAG["description"],
-        examples=[OpenApiExample("A tag", ETAG["example"])],
-        response=statuses,
-    )
-
 
 document_tickets = extend_schema_view(
     create=extend_schema(
@@ -86,45 +81,18 @@ document_tickets = extend_schema_view(
         "API keys, passwords, private keys and card numbers in `message`, `request_ids` and "
         "`context` are masked before anything is stored; `X-Redacted` counts them.",
         parameters=[
-            OpenApiParameter(
-                "Idempotency-Key",
-                {
-                    "type": "string",
-                    "minLength": 1,
-                    "maxLength": LONGEST_IDEMPOTENCY_KEY,
-                    "pattern": f"^(?:{BARE_KEY}|{QUOTED_KEY})$",
-                },
-                OpenApiParameter.HEADER,
-                description="Your own name for this ticket, 1 to "
-                f"{LONGEST_IDEMPOTENCY_KEY} printable ASCII characters without a comma, quoted or "
-                "bare; a UUID is a good one. It never expires.",
-                examples=[OpenApiExample("A UUID", "5f0c6f5e-8d0a-4f8e-9c55-0d1f3c2b7a94")],
-            ),
+            IDEMPOTENCY_KEY,
             OpenApiParameter(
                 "Location",
                 str,
                 OpenApiParameter.HEADER,
                 required=True,
                 description="The path of the ticket.",
-                examples=[OpenApiExample("Path", f"/v1/support/tickets/{_ID}")],
+                examples=[OpenApiExample("Path", f"/v1/support/tickets/{TICKET_ID}")],
                 response=[201],
             ),
-            OpenApiParameter(
-                "Idempotent-Replayed",
-                {"type": "string", "const": "true"},
-                OpenApiParameter.HEADER,
-                description="`true` where this answer is about a ticket that an earlier request "
-                "with the same `Idempotency-Key` opened; absent otherwise.",
-                response=[201],
-            ),
-            OpenApiParameter(
-                "X-Redacted",
-                {"type": "integer", "minimum": 1},
-                OpenApiParameter.HEADER,
-                description="How many secrets stood in what you sent, and were masked before it "
-                "was stored; absent without any. Stop using them.",
-                response=[201],
-            ),
+            REPLAYED,
+            REDACTED,
         ],
         request=NewTicketSerializer,
         responses={201: OpenApiResponse(TicketReceiptSerializer, "The ticket is stored.")},
@@ -158,7 +126,7 @@ document_tickets = extend_schema_view(
         description="One ticket of your account, with what became of its mail and where the "
         "support team stands with it.",
         parameters=[
-            _ID_PARAMETER,
+            ID_PARAMETER,
             OpenApiParameter(
                 "If-None-Match",
                 str,
@@ -167,7 +135,7 @@ document_tickets = extend_schema_view(
                 "answer is `304` without a body. It counts against your limit like any other.",
                 examples=[OpenApiExample("A tag", ETAG["example"])],
             ),
-            _make_etag([200, 304]),
+            make_etag([200, 304]),
         ],
         responses={
             200: OpenApiResponse(TicketSerializer, "The ticket."),
@@ -181,7 +149,7 @@ document_tickets = extend_schema_view(
         summary="Say that it is solved",
         description="Tells the support team that you need no more help with this ticket, and "
         "answers with the ticket. Doing it again is fine. A closed ticket is a `409`.",
-        parameters=[_ID_PARAMETER, _make_etag([200])],
+        parameters=[ID_PARAMETER, make_etag([200])],
         request=TicketChangeSerializer,
         responses={200: OpenApiResponse(TicketSerializer, "The ticket, solved.")},
         examples=[

@@ -2,6 +2,7 @@
 
 from django.urls import path
 
+from support.api.thread import MessageViewSet
 from support.api.views import TicketViewSet
 
 urlpatterns = [
@@ -10,5 +11,10 @@ urlpatterns = [
         "tickets/<str:pk>",
         TicketViewSet.as_view({"get": "retrieve", "patch": "partial_update"}),
         name="ticket-detail",
+    ),
+    path(
+        "tickets/<str:pk>/messages",
+        MessageViewSet.as_view({"get": "list", "post": "create"}),
+        name="message-list",
     ),
 ]

@@ -1,9 +1,7 @@
 """/v1/support/tickets."""
 
-import time
 from typing import cast
 
-from django.conf import settings
 from django.http import Http404
 from rest_framework import status, viewsets
 from rest_framework.request import Request
@@ -13,7 +11,6 @@ from ctxfy_support.entity_tags import tag_answer
 from ctxfy_support.ids import parse_id
 from ctxfy_support.pagination import PageEnvelope
 from ctxfy_support.query_parameters import read_query
-from ctxfy_support.serving.turns import lend_turn
 from support.api.changes import TicketChangeSerializer, TicketClosed
 from support.api.filters import TICKET_FILTERS
 from support.api.idempotency import (
@@ -21,6 +18,7 @@ from support.api.idempotency import (
     find_idempotency_key,
     require_same_content,
 )
+from support.api.outcome import await_first_attempt
 from support.api.schema import document_tickets
 from support.api.serializers import NewTicketSerializer, TicketReceiptSerializer, TicketSerializer
 from support.delivery import attempts
@@ -28,8 +26,6 @@ from support.delivery.monitoring import count_ticket
 from support.leaked_keys import note_leaked
 from support.masking import mask_fields
 from support.models import AccountKey, Ticket, TicketQuerySet, TicketState
-
-FIRST_ATTEMPT_POLL_SECONDS = 0.05
 
 # One of each for all requests: they keep nothing, and to build one costs more than to use it.
 NEW_TICKET, RECEIPT, TICKET = NewTicketSerializer(), TicketReceiptSerializer(), TicketSerializer()
@@ -110,7 +106,7 @@ class TicketViewSet(viewsets.GenericViewSet[Ticket]):
         # The INSERT has committed: from here on the ticket cannot be lost, whatever the mail does.
         if not created:
             headers["Idempotent-Replayed"] = "true"
-            self.await_first_attempt(ticket)
+            await_first_attempt(ticket)
         else:
             count_ticket(ticket.type)
             if inline:
@@ -119,14 +115,3 @@ class TicketViewSet(viewsets.GenericViewSet[Ticket]):
                 attempts.probe_in_background()
         body = RECEIPT.to_representation(ticket)
         return Response(body, status.HTTP_201_CREATED, headers=headers)
-
-    def await_first_attempt(self, ticket: Ticket) -> None:
-        """Let a replay that overtook its first request answer with the outcome of its mail."""
-        if settings.SUPPORT_EMAIL_DELIVERY != "inline":
-            return
-        end = time.monotonic() + settings.SUPPORT_EMAIL_DEADLINE
-        if ticket.is_in_first_attempt():
-            lend_turn()
-        while ticket.is_in_first_attempt() and time.monotonic() < end:
-            time.sleep(FIRST_ATTEMPT_POLL_SECONDS)
-            ticket.refresh_from_db()
