@@ -49,13 +49,14 @@ def annotate(result: Part, notes: dict[str, dict[str, Part]]) -> None:
             }
 
 
-# As fields.py refuses them, but for lone surrogates: no text that a client can send holds one.
-# Clients match these patterns in their own language: what is in them means the same in all of
-# them, so there is no look-ahead and no \u.
-_CONTROL = r"\x00-\x1f\x7f-\x9f"
-_CONTROL_BUT_LAYOUT = r"\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f"
+# As fields.py refuses them, but for two kinds. No text that a client can send holds a lone
+# surrogate. And the C1 controls have no name that all languages know: clients match these patterns
+# in their own, where `\x9f` is a byte of other letters (PHP) or an error (Ruby), and PHP has no
+# `\u`. A pattern here may be wider than what is taken, never narrower.
+_CONTROL = r"\x00-\x1f\x7f"
+_CONTROL_BUT_LAYOUT = r"\x00-\x08\x0b\x0c\x0e-\x1f\x7f"
 # What is trimmed, where `\s` alone says less than Python means.
-_SPACE = r"[\s\x0b\x1c-\x1f\x85]*"
+_SPACE = r"[\s\x0b\x1c-\x1f]*"
 
 
 def make_line_pattern(*, blank: bool = False, address: bool = False) -> str:
