@@ -229,7 +229,9 @@ ATTACKS = {
     "half heads": 300,
     "unfinished HTTP/2 streams": 40,
     "clients that guess passwords": 40,
+    "clients that send useless keys": 40,
 }
+GUESSES = {"clients that guess passwords": "passwords", "clients that send useless keys": "keys"}
 GOOD_SECONDS = 2.0
 
 
@@ -248,8 +250,8 @@ def run_attacks(seconds):
         watch(ask, 2)
         for kind, count in ATTACKS.items():
             before = watch(ask, seconds)
-            guesses = kind == "clients that guess passwords"
-            with Guessers(service, count) if guesses else Attack(service, kind, count):
+            what = GUESSES.get(kind)
+            with Guessers(service, count, what) if what else Attack(service, kind, count):
                 during = watch(ask, seconds)
             after = watch(ask, 3)
             figures = (
