@@ -1,6 +1,7 @@
 """`ETag` on one ticket: another one for every state of it, and 304 to whoever has that already."""
 
 import pytest
+import requests
 
 from accounts.tests.factories import PlanFactory
 from support.answering import write_reply
@@ -107,3 +108,17 @@ def test_costs_no_query_more(get, django_assert_num_queries):
     tag = get()["ETag"]
     with django_assert_num_queries(2):  # key and rate limit, the ticket
         assert get(tag).status_code == 304
+
+
+@pytest.mark.django_db(transaction=True)
+def test_leaves_the_connection_usable(shared_service, api_key):
+    """An answer without a body, of which the client must know that it is over."""
+    url = f"{shared_service.url}{PATH}/{TicketFactory(user=api_key.user).pk}"
+    with requests.Session() as session:
+        session.headers["Authorization"] = f"Bearer {api_key.secret}"
+        tag = session.get(url, timeout=30).headers["ETag"]
+        for known, status in ((tag, 304), ('"x"', 200), ("*", 304)):
+            answer = session.get(url, headers={"If-None-Match": known}, timeout=30)
+            assert (answer.status_code, answer.headers["ETag"]) == (status, tag)
+            assert "X-RateLimit-Remaining" in answer.headers
+        assert "Content-Length" not in answer.headers
