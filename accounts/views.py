@@ -20,6 +20,7 @@ from accounts.serializers import (
 )
 from ctxfy_support.ids import parse_id
 from ctxfy_support.pagination import PageEnvelope
+from ctxfy_support.query_parameters import read_query
 
 # A key is shown once, so there is nothing that a second answer could show again.
 NOT_REPEATABLE = (
@@ -55,6 +56,10 @@ class APIKeyViewSet(
     def get_queryset(self) -> QuerySet[APIKey]:
         keys = APIKey.objects.filter(user=self.request.user.pk)
         return keys.order_by("-created_at", "-id")
+
+    def retrieve(self, request: Request, *args: object, **kwargs: object) -> Response:
+        read_query(request)
+        return super().retrieve(request, *args, **kwargs)
 
     def get_object(self) -> APIKey:
         """The caller's key; anybody else's, an unknown and a malformed id are one 404."""
@@ -96,6 +101,7 @@ class AccountView(APIView):
 
     def get(self, request: Request) -> Response:
         """All of it came with the key: no query of its own."""
+        read_query(request)
         key = cast(APIKey, request.auth)
         account = {
             "user_id": key.user_id,

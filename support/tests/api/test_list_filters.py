@@ -128,10 +128,13 @@ def test_takes_an_empty_query(ask, query):
     assert len(ask(query)) == 5
 
 
-@pytest.mark.parametrize("path", [f"{PATH}/{{}}", "/v1/api-keys"])
+@pytest.mark.parametrize(
+    "path", [f"{PATH}/{{ticket}}", "/v1/api-keys", "/v1/api-keys/{key}", "/v1/account"]
+)
 @pytest.mark.parametrize("name", ["nonsense", "state", "created_after"])
 def test_knows_no_filter_elsewhere(api, api_key, path, name):
-    path = path.format(TicketFactory(user=api_key.user).pk)
+    path = path.format(ticket=TicketFactory(user=api_key.user).pk, key=api_key.pk)
+    assert api.get(path).status_code == 200
     answer = api.get(f"{path}?{name}=new")
     assert answer.status_code == 400
     message = "There is no such parameter here"
