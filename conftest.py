@@ -24,6 +24,7 @@ from support.delivery.transport import pool
 TOGETHER = (
     "test_back_office_in_browser.py",
     "test_database_away.py",
+    "test_documented_samples.py",
     "test_generated_clients.py",
     "test_published_clients.py",
     "test_reference_page.py",

@@ -14,7 +14,8 @@ _PAGE = (
     "font-src 'self'",
     "img-src 'self' data:",
 )
-API = OPENAPI = "; ".join(_DATA)
+API = "; ".join(_DATA)
+DATA_PATHS = {"/openapi.json", "/postman.json", "/docs.md", "/llms.txt"}
 DOCS = "; ".join((*_PAGE, "form-action 'none'", "script-src 'self'", "style-src 'self'"))
 # Unfold's Alpine evaluates expressions that its templates hold in attributes ('unsafe-eval') and
 # writes style attributes ('unsafe-inline').
@@ -39,4 +40,6 @@ def find_policy(path: str) -> str:
         return API
     if is_back_office(path):
         return BACK_OFFICE
-    return {"/docs": DOCS, "/openapi.json": OPENAPI}.get(path, "")
+    if path in DATA_PATHS:
+        return API
+    return DOCS if path == "/docs" else ""

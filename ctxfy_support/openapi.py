@@ -1,15 +1,13 @@
 """The OpenAPI document: the API as the code has it, through drf-spectacular, once a process.
 
 Here stands what the project itself answers for: text fields, pages, and what all operations share.
-What is an app's own stands in its schema.py, the guide in templates/reference/guide.md.
+What is an app's own stands in its schema.py, the guide in templates/reference/guide/.
 """
 
 import json
 from functools import cache
 
 from django.conf import settings
-from django.template.loader import render_to_string
-from django.utils.module_loading import import_string
 from drf_spectacular.extensions import OpenApiSerializerFieldExtension
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.openapi import AutoSchema
@@ -22,7 +20,7 @@ from ctxfy_support.answers import (
     make_headers,
 )
 from ctxfy_support.error_answers import find_error_responses, get_errors, make_error_response
-from ctxfy_support.pagination import DEFAULT_PER_PAGE, LINK, MAX_PER_PAGE, PAGINATION_SCHEMA
+from ctxfy_support.pagination import LINK, PAGINATION_SCHEMA
 from ctxfy_support.public_endpoints import make_public_paths, make_public_schemas
 
 # --- How drf-spectacular reads the code ----------------------------------------------------------
@@ -110,19 +108,6 @@ class TextFieldExtension(OpenApiSerializerFieldExtension):
 
 
 # --- The document --------------------------------------------------------------------------------
-
-
-def render_guide() -> str:
-    """The guide, its figures and its example of an error from where the code has them."""
-    facts = {
-        "max_body_kib": settings.MAX_BODY_BYTES // 1024,
-        "default_per_page": DEFAULT_PER_PAGE,
-        "max_per_page": MAX_PER_PAGE,
-        "error": json.dumps(get_errors()[400].examples[0][1], indent=2),
-    }
-    for path in settings.GUIDE_FACTS:
-        facts |= import_string(path)
-    return render_to_string("reference/guide.md", facts)
 
 
 def _let_answers_grow(result: Part) -> None:

@@ -6,7 +6,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_safe
 from django.views.generic import RedirectView
 
-from ctxfy_support.reference import docs, openapi
+from ctxfy_support.reference import views as reference
 
 handler400 = "ctxfy_support.error_pages.show_bad_request"
 handler403 = "ctxfy_support.error_pages.show_forbidden"
@@ -20,8 +20,11 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("v1/support/", include("support.api.urls")),
     path("v1/", include("accounts.urls")),
     # No cookie counts here, so that another method gets a 405 and not a page about CSRF.
-    path("openapi.json", csrf_exempt(openapi)),
-    path("docs", csrf_exempt(docs)),
+    path("openapi.json", csrf_exempt(reference.openapi)),
+    path("postman.json", csrf_exempt(reference.postman)),
+    path("docs", csrf_exempt(reference.docs)),
+    path("docs.md", csrf_exempt(reference.markdown)),
+    path("llms.txt", csrf_exempt(reference.index)),
     path("docs/", to_docs),
     path("", to_docs),
     path("admin/", admin.site.urls),

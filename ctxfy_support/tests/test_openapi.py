@@ -277,12 +277,16 @@ def patterns(resolver, prefix=""):
             yield from patterns(entry, route)
 
 
+# What tells of the endpoints, and what leads there.
+REFERENCE = {"", "docs", "docs/", "docs.md", "llms.txt", "openapi.json", "postman.json"}
+
+
 def test_leaves_out_no_endpoint():
     served = {
         ("/" + re.sub(r"<\w+:pk>", "{id}", route), method)
         for route, entry in patterns(get_resolver())
         for method in getattr(entry.callback, "actions", {"get": ""})
-        if method != "head" and route not in {"", "docs", "docs/", "openapi.json"}
+        if method != "head" and route not in REFERENCE
     }
     # What is for the operator stands in README.md.
     served |= {(path, "get") for path in VIEWS.keys() - {"/metrics"}}
@@ -480,7 +484,9 @@ def test_costs_no_query(client, django_assert_num_queries):
         client.get("/openapi.json")
 
 
-@pytest.mark.parametrize("path", ["/openapi.json", "/docs"])
+@pytest.mark.parametrize(
+    "path", ["/openapi.json", "/postman.json", "/docs", "/docs.md", "/llms.txt"]
+)
 def test_refuses_another_method_and_a_strange_host(client, path):
     response = client.post(path)
     assert (response.status_code, response["Allow"]) == (405, "GET, HEAD")

@@ -57,7 +57,9 @@ def fail_with(error):
     return fail
 
 
-@pytest.mark.parametrize("path", ["/v1", "/v1/nothing", "/openapi.json", "/docs", "/admin/"])
+@pytest.mark.parametrize(
+    "path", ["/v1", "/v1/nothing", "/openapi.json", "/docs", "/docs.md", "/admin/"]
+)
 @pytest.mark.parametrize("method", ["get", "trace"])
 def test_has_a_policy_on_every_part_of_the_service(client, path, method):
     policy = getattr(client, method)(path)["Content-Security-Policy"].split("; ")

@@ -71,15 +71,16 @@ for (const link of links.values()) link.addEventListener("click", () => setMenu(
 const observer = new IntersectionObserver(
   (entries) => {
     const current = entries.find(({ isIntersecting }) => isIntersecting);
-    if (!current) return;
+    const shown = current?.target.id.replace(/^error-.*/, "errors");
+    if (!links.has(shown)) return;
     for (const [id, link] of links) {
-      if (id === current.target.id) link.setAttribute("aria-current", "true");
+      if (id === shown) link.setAttribute("aria-current", "true");
       else link.removeAttribute("aria-current");
     }
   },
   { rootMargin: "-25% 0px -75% 0px" },
 );
-for (const id of links.keys()) observer.observe(document.getElementById(id));
+for (const section of selectAll(".entry")) observer.observe(section);
 
 // --- Copying -----------------------------------------------------------------------------------
 
@@ -97,7 +98,7 @@ document.addEventListener("click", async (event) => {
   if (!button) return;
   let word = "Copied";
   try {
-    await copy(select("code", button.closest(".card")));
+    await copy(select(":scope > pre code, [role=tabpanel]:not([hidden]) code", button.closest(".card")));
   } catch {
     word = "Not allowed";
   }
@@ -117,7 +118,7 @@ let afterKey = null;
 function setKey(key) {
   apiKey = key;
   const label = key ? `${key.slice(0, 12)}…` : "Use your key";
-  select("[data-key-label]").textContent = label;
+  select(".key-button").textContent = label;
   select(".key-button").setAttribute("aria-label", key ? `Your key ${label}` : label);
   select("[data-forget-key]").hidden = !key;
   keyInput.value = "";
@@ -159,57 +160,47 @@ select("form", keyDialog).addEventListener("submit", (event) => {
 // A page that the browser keeps for its Back button must not keep the key.
 addEventListener("pagehide", () => setKey(null));
 
-// --- Samples and consoles ----------------------------------------------------------------------
+// --- Samples ------------------------------------------------------------------------------------
 
-const operations = new Map();
+const cards = [];
+const operations = [];
 let language = samples.languages.find(({ id }) => id === recall("language")) ?? samples.languages[0];
 
-// What a section and its form say at this moment.
-function readRequest({ section, form, lastBody }) {
-  const inputs = selectAll("[data-in]", form);
-  let path = section.dataset.path;
+// What an operation and its form say at this moment.
+function readRequest({ method, path, needsKey, form, lastBody }) {
   const query = new URLSearchParams();
   const headers = [];
-  for (const { name, value, dataset } of inputs) {
+  for (const { name, value, dataset } of selectAll("[data-in]", form)) {
     if (dataset.in === "path") path = path.replace(`{${name}}`, encodeURIComponent(value) || `{${name}}`);
     else if (value && dataset.in === "query") query.set(name, value);
     else if (value) headers.push([name, value]);
   }
   const text = form.elements.body?.value.trim() ?? "";
   if (text) headers.unshift(["Content-Type", "application/json"]);
-  const search = query.size ? `?${query}` : "";
-  return {
-    method: section.dataset.method,
-    url: location.origin + path + search,
-    headers,
-    text,
-    body: text ? lastBody : undefined,
-    needsKey: "needsKey" in section.dataset,
-    key: apiKey,
-  };
+  const url = location.origin + path + (query.size ? `?${query}` : "");
+  return { method, url, headers, text, body: text ? lastBody : undefined, needsKey, key: apiKey };
 }
 
-function renderSample({ panel, operation }) {
-  const code = select("code", panel);
-  code.textContent = language.write(readRequest(operation));
-  samples.highlight(code, language.id);
+// A card of the guide stays as it was served; one of an operation follows its form.
+function renderSample({ panels, operation }) {
+  const code = select("code", panels.get(language.id));
+  if (operation) code.textContent = samples.write(language.id, readRequest(operation));
+  samples.highlight(code);
 }
 
 function renderAllSamples() {
-  for (const operation of operations.values()) operation.cards.forEach(renderSample);
+  cards.forEach(renderSample);
 }
 
 function chooseLanguage(chosen) {
   language = chosen;
   remember("language", chosen.id);
-  for (const { cards } of operations.values()) {
-    for (const { tabs, panel } of cards) {
-      for (const tab of tabs) {
-        const isChosen = tab.dataset.language === chosen.id;
-        tab.setAttribute("aria-selected", String(isChosen));
-        tab.tabIndex = isChosen ? 0 : -1;
-        if (isChosen) panel.setAttribute("aria-labelledby", tab.id);
-      }
+  for (const { tabs, panels } of cards) {
+    for (const tab of tabs) {
+      const isChosen = tab.dataset.language === chosen.id;
+      tab.setAttribute("aria-selected", String(isChosen));
+      tab.tabIndex = isChosen ? 0 : -1;
+      panels.get(tab.dataset.language).hidden = !isChosen;
     }
   }
   renderAllSamples();
@@ -222,49 +213,49 @@ function moveBetweenTabs(event, tabs) {
   if (!step) return;
   event.preventDefault();
   const last = tabs.length - 1;
-  const next = tabs.indexOf(event.target) + step;
-  const index = next > last ? (Number.isFinite(step) ? 0 : last) : next < 0 ? (Number.isFinite(step) ? last : 0) : next;
-  chooseLanguage(samples.languages[index]);
-  tabs[index].focus();
+  const index = Math.max(-1, Math.min(last + 1, tabs.indexOf(event.target) + step));
+  const wrapped = Number.isFinite(step) ? (index + last + 1) % (last + 1) : step > 0 ? last : 0;
+  chooseLanguage(samples.languages[wrapped]);
+  tabs[wrapped].focus();
 }
 
-let cardCount = 0;
-
-// A card with a tab for each language; every card shows the language that was chosen last.
-function makeSampleCard(place, operation) {
-  cardCount += 1;
-  const card = select("#sample-card").content.cloneNode(true);
-  const list = select("[role=tablist]", card);
-  const panel = select("[role=tabpanel]", card);
-  panel.id = `sample-${cardCount}`;
-  const tabs = samples.languages.map((each) => {
-    const tab = document.createElement("button");
-    tab.type = "button";
-    tab.role = "tab";
-    tab.id = `sample-${cardCount}-${each.id}`;
-    tab.dataset.language = each.id;
-    tab.textContent = each.name;
-    tab.setAttribute("aria-controls", panel.id);
-    tab.addEventListener("click", () => chooseLanguage(each));
+// The blocks that fold without a script become tabs; every card shows the language chosen last.
+function makeTabs(card, operation) {
+  const list = make("div", { role: "tablist", "aria-label": "Language" });
+  const panels = new Map();
+  const tabs = samples.languages.map(({ id, name }, index) => {
+    const panelId = `sample-${cards.length}-${id}`;
+    const tab = make("button", { type: "button", role: "tab", id: `${panelId}-tab`, "data-language": id }, name);
+    tab.setAttribute("aria-controls", panelId);
+    tab.addEventListener("click", () => chooseLanguage(samples.languages[index]));
+    const panel = make("div", { role: "tabpanel", id: panelId, "aria-labelledby": tab.id });
+    const code = select(`code[data-language="${id}"]`, card);
+    panel.append(code.parentElement);
+    panels.set(id, panel);
     return tab;
   });
   list.append(...tabs);
   list.addEventListener("keydown", (event) => moveBetweenTabs(event, tabs));
-  place.append(card);
-  operation.cards.push({ tabs, panel, operation });
+  const button = make("button", { class: "copy", type: "button", "aria-label": "Copy the sample" }, "Copy");
+  card.replaceChildren(make("div", { class: "caption" }, list, button), ...panels.values());
+  cards.push({ tabs, panels, operation });
 }
 
-// Keep the last body that was JSON for the samples, and say so where this one is not.
+// --- Consoles -----------------------------------------------------------------------------------
+
+// Keep the last body that was JSON for the samples, and say where this one is not.
 function readBody(operation) {
-  const { form } = operation;
-  const note = select("[data-body-note]", form);
-  const text = form.elements.body?.value.trim();
-  if (!text) return;
+  const { body } = operation.form.elements;
+  if (!body) return;
+  const note = select(".field-note", operation.form);
+  const text = body.value.trim();
+  note.textContent = "";
   try {
-    operation.lastBody = JSON.parse(text);
-    note.textContent = "";
+    if (text) operation.lastBody = JSON.parse(text);
   } catch {
-    note.textContent = "This is not JSON. It is sent as it stands, and the answer says so.";
+    const { line, column } = requestConsole.findMistake(body.value);
+    const shown = body.value.split("\n")[line - 1].trim().slice(0, 60);
+    note.textContent = `This is not JSON from line ${line}, column ${column} on: ${shown || "the end"}`;
   }
 }
 
@@ -277,21 +268,43 @@ function findMissing(form) {
   return missing;
 }
 
+// How to show what a Location leads to: the console of its operation, with the id filled in.
+function findConsole(address) {
+  if (!address) return null;
+  for (const { method, path, section, form } of operations) {
+    const pattern = new RegExp(`^${path.replace(/\{(\w+)\}/g, "(?<$1>[^/]+)")}$`);
+    const found = method === "GET" && new URL(address, location.href).pathname.match(pattern);
+    if (!found) continue;
+    return {
+      title: select("h3", section).firstChild.textContent,
+      go() {
+        for (const [name, value] of Object.entries(found.groups ?? {})) {
+          form.elements[name].value = decodeURIComponent(value);
+        }
+        form.dispatchEvent(new Event("input"));
+        form.closest("details").open = true;
+        section.scrollIntoView();
+        select(".primary", form).focus({ preventScroll: true });
+      },
+    };
+  }
+  return null;
+}
+
 async function submit(operation) {
   const { form, result } = operation;
-  const error = select("[data-form-error]", form);
   const missing = findMissing(form);
-  error.textContent = missing ? `${missing.name} is missing.` : "";
+  select(".field-error", form).textContent = missing ? `${missing.name} is missing.` : "";
   if (missing) return missing.focus();
   const request = readRequest(operation);
   if (request.needsKey && !apiKey) return askForKey(() => submit(operation));
-  const button = select("[type=submit]", form);
+  const button = select(".primary", form);
   if (button.getAttribute("aria-disabled") === "true") return;
   button.setAttribute("aria-disabled", "true");
   button.textContent = "Sending…";
   try {
     const answer = await requestConsole.send(request);
-    requestConsole.show(result, answer);
+    requestConsole.show(result, answer, findConsole);
     announce(`${answer.status} ${answer.phrase} after ${answer.milliseconds} milliseconds`);
   } catch (failure) {
     requestConsole.showFailure(result, failure);
@@ -302,45 +315,40 @@ async function submit(operation) {
   }
 }
 
-for (const section of selectAll("[data-operation]")) {
-  const form = select(".console form", section);
-  const operation = { section, form, result: select(".result", section), cards: [], lastBody: undefined };
-  operations.set(section.dataset.operation, operation);
-  for (const place of selectAll(`[data-sample-of="${section.dataset.operation}"]`)) {
-    makeSampleCard(place, operation);
-  }
-  form.addEventListener("input", () => {
-    readBody(operation);
-    operation.cards.forEach(renderSample);
-  });
-  form.addEventListener("submit", (event) => {
-    event.preventDefault();
-    submit(operation);
-  });
-  for (const chip of selectAll("[data-example]", form)) {
-    chip.addEventListener("click", () => {
-      form.elements.body.value = chip.dataset.example;
-      form.dispatchEvent(new Event("input"));
-    });
-  }
-  readBody(operation);
-}
-
 // Not crypto.randomUUID(), which plain HTTP does not have.
 function makeKey() {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   return [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-for (const button of selectAll("[data-make-key]")) {
-  button.addEventListener("click", () => {
-    const input = document.getElementById(button.dataset.makeKey);
-    input.value = makeKey();
-    input.form.dispatchEvent(new Event("input"));
+function addConsole(section) {
+  const form = requestConsole.makeForm(JSON.parse(section.dataset.operation));
+  const result = make("div", { class: "result", hidden: true });
+  const operation = { ...JSON.parse(section.dataset.operation), section, form, result };
+  const card = select(".sample", section);
+  card.after(make("details", { class: "card console" }, make("summary", {}, "Try it"), form, result));
+  operations.push(operation);
+  readBody(operation);
+  makeTabs(card, operation);
+  form.addEventListener("input", () => {
+    readBody(operation);
+    cards.filter((each) => each.operation === operation).forEach(renderSample);
+  });
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    submit(operation);
+  });
+  form.addEventListener("click", ({ target }) => {
+    if ("makeKey" in target.dataset) select("input", target.closest(".control")).value = makeKey();
+    else if ("example" in target.dataset) form.elements.body.value = target.dataset.example;
+    else return;
+    form.dispatchEvent(new Event("input"));
   });
 }
 
+selectAll("[data-operation]").forEach(addConsole);
+for (const card of selectAll(".sample:not(:has([role=tablist]))")) makeTabs(card);
 chooseLanguage(language);
-for (const code of selectAll("code[data-language]")) samples.highlight(code, code.dataset.language);
-// The samples have moved what stands below them.
+for (const code of selectAll(".code code")) samples.highlight(code);
+// The scripts have moved what stands below them.
 document.getElementById(location.hash.slice(1))?.scrollIntoView({ behavior: "instant" });
