@@ -26,6 +26,7 @@ CHAPTERS = (
     "requests-and-answers",
     "status-and-state",
     "safe-retries",
+    "conversation",
     "what-changed",
     "lists",
     "rate-limits",

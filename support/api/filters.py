@@ -13,7 +13,7 @@ from support.outbox import EmailStatus
 from support.triage import TicketState
 
 LONGEST_TYPES = 1_000
-_CONTROL = r"\x00-\x1f\x7f-\x9f"
+_CONTROL = r"\x00-\x1f\x7f"
 # A type is free text: what means something here stands behind a backslash.
 _LETTER = rf"(?:[^\\,{_CONTROL}]|\\[\\,])"
 _TYPES = re.compile(rf"{_LETTER}+(?:,{_LETTER}+)*")
