@@ -36,6 +36,7 @@ DEADLINE_SECONDS = 2
 MAIL_WITHIN_SECONDS = 60
 RUN_SECONDS = 600
 CLIENT_THREADS = 6
+TICKETS_A_MESSAGE = 4
 DATABASES = ("SQLite", "PostgreSQL")
 DEADLINES = "support/tests/delivery/test_deadline.py"
 TRANSPORTS = {"SMTP": SMTPServer, "SendGrid": SendGridServer}
@@ -120,7 +121,7 @@ class Fleet:
 
 
 class Clients:
-    """Threads that post so many tickets, each until it is answered 201."""
+    """Threads that post so many tickets, and a message to some, each until it is answered 201."""
 
     def __init__(self, services, *, tickets, threads=CLIENT_THREADS):
         self.told = {}
@@ -151,24 +152,33 @@ class Clients:
 
     def _post_all(self):
         while (number := self._take_number()) is not None:
-            while not self._post(number) and not self._is_over:
-                time.sleep(0.05)
+            ticket = {"type": "chaos", "reply_address": "ada@example.com", "message": str(number)}
+            ticket_id = self._post_until_told("", ticket, f"ticket-{number}")
+            if ticket_id and number % TICKETS_A_MESSAGE == 0:
+                message = {"message": f"again {number}"}
+                self._post_until_told(f"/{ticket_id}/messages", message, f"message-{number}")
 
     def _take_number(self):
         with self._lock:
             return next(self._numbers, None)
 
-    def _post(self, number):
-        ticket = {"type": "chaos", "reply_address": "ada@example.com", "message": str(number)}
-        headers = {"Authorization": f"Bearer {self._secret}", "Idempotency-Key": str(number)}
-        url = random.choice(self._urls)
+    def _post_until_told(self, path, body, key):
+        """The id that was told; None where it is over before."""
+        while key not in self.told and not self._is_over:
+            if not self._post(path, body, key):
+                time.sleep(0.05)
+        return self.told.get(key)
+
+    def _post(self, path, body, key):
+        headers = {"Authorization": f"Bearer {self._secret}", "Idempotency-Key": key}
+        url = random.choice(self._urls) + path
         try:
-            response = requests.post(url, json=ticket, headers=headers, timeout=120)
+            response = requests.post(url, json=body, headers=headers, timeout=120)
         except requests.RequestException:
             return False
         self.answers[response.status_code] += 1
         if response.status_code == 201:
-            self.told[number] = response.json()["id"]
+            self.told[key] = response.json()["id"]
         return response.status_code == 201
 
 
@@ -203,44 +213,48 @@ class Outcome:
     lost: int
     never_mailed: int
     extra_copies: int
-    # Pairs of Message-ID and Date, of the ticket that has most of them.
-    ids_per_ticket: int
+    # Dates that the copies of one mail have, at most.
+    dates_per_mail: int
 
     @property
     def is_complete(self):
-        return (self.lost, self.never_mailed, self.ids_per_ticket) == (0, 0, 1)
+        return (self.lost, self.never_mailed, self.dates_per_mail) == (0, 0, 1)
 
     def __str__(self):
         return (
             f"{self.lost} lost, {self.never_mailed} never mailed, "
-            f"{self.extra_copies} extra copies, {self.ids_per_ticket} Message-ID a ticket"
+            f"{self.extra_copies} extra copies, {self.dates_per_mail} Date a mail"
         )
 
 
 def find_outcome(server, told=()):
-    """Compare what clients were told of, the table, and every mail that the server took."""
-    rows = {str(row.pk) for row in all_tickets()}
+    """Compare what clients were told of, the tables, and every mail that the server took."""
+    rows = {str(row.pk) for table in all_tables() for row in table.only("pk")}
     mails = list(server.messages)
-    ids = {}
+    dates = {}
     for mail in mails:
-        ticket = mail.subject.rpartition(" ")[2]
-        ids.setdefault(ticket, set()).add((mail.header("Message-ID"), mail.header("Date")))
+        row = mail.header("Message-ID").strip("<>").partition("@")[0]
+        dates.setdefault(row, set()).add(mail.header("Date"))
     return Outcome(
         lost=len(set(told) - rows),
-        never_mailed=len(rows - set(ids)),
-        extra_copies=len(mails) - len(ids),
-        ids_per_ticket=max(map(len, ids.values()), default=0),
+        never_mailed=len(rows - set(dates)),
+        extra_copies=len(mails) - len(dates),
+        dates_per_mail=max(map(len, dates.values()), default=0),
     )
 
 
-def all_tickets():
-    from support.models import Ticket
+def all_tables():
+    from support.models import outboxes
 
-    return Ticket.objects.order_by("pk")
+    return [rows.order_by("pk") for rows in outboxes()]
+
+
+def look_at_all():
+    return [row for table in all_tables() for row in table.values()]
 
 
 def all_sent():
-    return not all_tickets().exclude(email_status="sent").exists()
+    return not any(rows.exclude(email_status="sent").exists() for rows in all_tables())
 
 
 def wait_for_leases(since):
@@ -252,16 +266,21 @@ def end_leases(since):
     """The same at once: what is leased once nothing moves any more, the dead held."""
 
     def is_quiet():
-        before = list(all_tickets().values("pk", "lease_token", "email_status"))
+        before = look()
         time.sleep(0.5)
-        free = all_tickets().exclude(email_status="sent").filter(lease_token=None)
-        return not free and before == list(all_tickets().values(*before[0]))
+        free = [status != "sent" and token is None for _, token, status in before]
+        return not any(free) and before == look()
+
+    def look():
+        columns = ("pk", "lease_token", "email_status")
+        return [row for table in all_tables() for row in table.values_list(*columns)]
 
     from django.utils import timezone
 
     assert wait_until(is_quiet, 30)
     past = timezone.now() - timedelta(seconds=1)
-    all_tickets().exclude(leased_until=None).update(leased_until=past)
+    for rows in all_tables():
+        rows.exclude(leased_until=None).update(leased_until=past)
     wait_until(all_sent, 30)
 
 
@@ -312,17 +331,17 @@ def run_stops(env, server, *, tickets, workers=3):
         for process in fleet.processes:
             process.pause()
         stopped_at = time.monotonic()
-        leased = all_tickets().filter(leased_until__isnull=False).count()
+        leased = sum(rows.filter(leased_until__isnull=False).count() for rows in all_tables())
         in_hand = min(leased, workers + CLIENT_THREADS)
         report_progress(f"stopped for {2 * lease_seconds:.0f} s with {in_hand} mails in hand")
         with Fleet(env, services=0, workers=1):
             time.sleep(2 * lease_seconds - (time.monotonic() - stopped_at))
-            before = {row["id"]: row for row in all_tickets().filter(email_status="sent").values()}
+            before = {row["id"]: row for row in look_at_all() if row["email_status"] == "sent"}
             for process in fleet.processes:
                 process.resume()
             clients.finish()
             wait_for_leases(time.monotonic())
-            late = sum(row != before.get(row["id"], row) for row in all_tickets().values())
+            late = sum(row != before.get(row["id"], row) for row in look_at_all())
     return find_outcome(server, clients.told.values()), in_hand, late
 
 
