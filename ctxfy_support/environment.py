@@ -113,6 +113,17 @@ def credential(name: str) -> str:
     return parse(name, "", convert)
 
 
+def line(name: str, default: str = "") -> str:
+    """A name or a host: one line of printable text."""
+
+    def convert(text: str) -> str:
+        if not text.isprintable():
+            raise ValueError(f"{text!r} has characters that are not printable")
+        return text or default
+
+    return parse(name, "", convert)
+
+
 def http_url(name: str, default: str) -> str:
     def convert(text: str) -> str:
         value = text or default

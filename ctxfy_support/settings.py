@@ -264,14 +264,16 @@ AXES_VERBOSE = False
 HEALTH_CHECKS = {
     "mail": "support.delivery.monitoring.check_mail",
     "workers": "support.delivery.monitoring.check_workers",
+    "inbox": "support.inbox.fetch_monitoring.check_inbox",
 }
 HEALTH_SCHEMAS = {
     "mail": "support.delivery.monitoring.MAIL_SCHEMA",
     "workers": "support.delivery.monitoring.WORKERS_SCHEMA",
+    "inbox": "support.inbox.fetch_monitoring.INBOX_SCHEMA",
 }
 # What a scraper of /metrics must know; empty: nothing.
 METRICS_TOKEN = environment.credential("METRICS_TOKEN")
-METRICS = ["support.delivery.monitoring.collect"]
+METRICS = ["support.delivery.monitoring.collect", "support.inbox.fetch_monitoring.collect"]
 COUNTERS = {
     "support_tickets_total": "Tickets stored, by type.",
     "support_mail_attempts_total": "Attempts to send a mail, by outcome and failure class.",
@@ -314,10 +316,23 @@ smtp_security = environment.choice("GOOGLE_SMTP_SECURITY", "starttls", ("starttl
 EMAIL_USE_TLS = smtp_security == "starttls"
 EMAIL_USE_SSL = smtp_security == "tls"
 
+# The mailbox behind SUPPORT_EMAIL_REPLIES, where no webhook brings what comes in.
+IMAP_HOST = environment.line("IMAP_HOST")
+IMAP_PORT = environment.whole_number("IMAP_PORT", 993, minimum=1, maximum=65_535)
+IMAP_SECURITY = environment.choice("IMAP_SECURITY", "tls", ("tls", "starttls", "none"))
+IMAP_USER = environment.credential("IMAP_USER")
+IMAP_PASSWORD = environment.credential("IMAP_PASSWORD")
+IMAP_FOLDER = environment.line("IMAP_FOLDER", "INBOX")
+
 # --- Logs ----------------------------------------------------------------------------------------
 
 # What no log line may hold: the values of these settings, and whatever these patterns find.
-REDACTED_SETTINGS = ["ANYMAIL.SENDGRID_API_KEY", "EMAIL_HOST_PASSWORD", "METRICS_TOKEN"]
+REDACTED_SETTINGS = [
+    "ANYMAIL.SENDGRID_API_KEY",
+    "EMAIL_HOST_PASSWORD",
+    "IMAP_PASSWORD",
+    "METRICS_TOKEN",
+]
 REDACTED_PATTERNS = ["accounts.api_keys.LOOKS_LIKE_A_KEY"]
 LOGGING = {
     "version": 1,
@@ -337,6 +352,8 @@ LOGGING = {
         # 4xx answers have their line already (request_id.py), and a strange Host is one of them.
         "django.request": {"level": "ERROR"},
         "django.security.DisallowedHost": {"level": "CRITICAL"},
+        # Its debug lines are the mails themselves.
+        "imapclient": {"level": "WARNING"},
     },
 }
 

@@ -33,6 +33,16 @@ def find_missing_credentials() -> list[str]:
     return [name for name, value in needed.items() if not value]
 
 
+def find_missing_imap_settings() -> list[str]:
+    """The variables that a fetcher needs and that are empty."""
+    needed = {
+        "IMAP_HOST": settings.IMAP_HOST,
+        "IMAP_USER": settings.IMAP_USER,
+        "IMAP_PASSWORD": settings.IMAP_PASSWORD,
+    }
+    return [name for name, value in needed.items() if not value]
+
+
 def find_mailbox(value: str) -> str | None:
     """This one mailbox as every mail can carry it, its domain in ASCII; None if it is not one.
 

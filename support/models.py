@@ -10,6 +10,7 @@ from django.db.models import Q, Value
 
 from support.canned_replies import CannedReply as CannedReply
 from support.evidence import ContextColumn
+from support.fetchers import Fetcher as Fetcher
 from support.inbound_mail import InboundMail as InboundMail
 from support.mail_channel import MailChannel as MailChannel
 from support.mailboxes import is_mail_configured

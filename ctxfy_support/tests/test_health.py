@@ -26,6 +26,7 @@ def test_says_that_all_is_well(client):
         "database": "ok",
         "mail": "not configured",
         "workers": "not configured",
+        "inbox": "not configured",
     }
 
 
@@ -46,6 +47,7 @@ def test_takes_tickets_while_mail_is_down(client, settings):
         "database": "ok",
         "mail": "failing",
         "workers": "not needed",
+        "inbox": "not configured",
     }
 
 
@@ -59,6 +61,7 @@ def test_says_that_a_check_failed(client, settings, caplog):
         "database": "ok",
         "mail": "error",
         "workers": "not configured",
+        "inbox": "not configured",
     }
     assert "The health check of mail failed" in caplog.text
 

@@ -13,14 +13,15 @@ import pytest
 from ctxfy_support.tests.processes import PROJECT_DIRECTORY
 
 PACKAGES = ("accounts", "ctxfy_support", "support")
-WINGS = ("support.api", "support.back_office", "support.delivery")
+WINGS = ("support.api", "support.back_office", "support.delivery", "support.inbox")
 # Part of the code -> what it may not name.
 FORBIDDEN = {
     "accounts": ["support"],
     "ctxfy_support": ["accounts", "support"],
     "support": ["accounts"],
     "support (root)": list(WINGS),
-    "support.delivery": ["support.api", "support.back_office"],
+    "support.delivery": ["support.api", "support.back_office", "support.inbox"],
+    "support.inbox": ["support.api", "support.back_office"],
     "support.api": ["support.back_office"],
     "support.back_office": ["support.api"],
 }
@@ -102,6 +103,8 @@ def test_points_one_way():
         ("support.answering", "def f():\n    import support.back_office.acts"),
         ("support.delivery.attempts", "from support.api import views"),
         ("support.delivery.attempts", "from support.back_office.queue import Queue"),
+        ("support.delivery.attempts", "from support.inbox import receiving"),
+        ("support.inbox.receiving", "from support.api import views"),
         ("support.api.views", "from support.back_office.queue import Queue"),
         ("support.back_office.acts", "HOOK = 'support.api.idempotency.KeyReused'"),
     ],

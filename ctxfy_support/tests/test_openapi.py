@@ -260,7 +260,7 @@ def test_describes_a_database_that_is_away(client, monkeypatch):
     validate_answer(response, "getHealth")
 
 
-@pytest.mark.parametrize("entry", ["mail", "workers"])
+@pytest.mark.parametrize("entry", ["mail", "workers", "inbox"])
 def test_describes_a_health_check_that_fails(client, settings, entry):
     settings.HEALTH_CHECKS = settings.HEALTH_CHECKS | {entry: "no.such.check"}
     response = client.get("/health")

@@ -43,6 +43,12 @@ def start(**env):
         ("GOOGLE_SMTP_PORT", "587.9"),
         ("SUPPORT_EMAIL_DEADLINE", "1_0"),
         ("GOOGLE_SMTP_SECURITY", "ssl"),
+        ("IMAP_HOST", "imap.example.com\x07"),
+        ("IMAP_USER", "ada\u200b@hunter2"),
+        ("IMAP_PASSWORD", "hunter2\u00a0abcd"),
+        ("IMAP_PORT", "imaps"),
+        ("IMAP_SECURITY", "ssl"),
+        ("IMAP_FOLDER", "IN\tBOX"),
         ("SITE_URL", "support.example.com"),
     ],
 )
