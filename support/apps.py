@@ -4,7 +4,7 @@ from django.apps import AppConfig
 from django.core.checks import register
 
 from ctxfy_support.start import START
-from support.checks import check_mail_credentials
+from support.checks import check_imap_settings, check_mail_credentials
 
 
 class SupportConfig(AppConfig):
@@ -12,3 +12,4 @@ class SupportConfig(AppConfig):
 
     def ready(self) -> None:
         register(check_mail_credentials, START)
+        register(check_imap_settings, START)

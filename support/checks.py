@@ -6,7 +6,7 @@ from typing import Any
 from django.apps import AppConfig
 from django.core import checks
 
-from support.mailboxes import find_missing_credentials
+from support.mailboxes import find_missing_credentials, find_missing_imap_settings, is_imap_wanted
 
 
 def check_mail_credentials(
@@ -23,5 +23,22 @@ def check_mail_credentials(
             hint=f"Set {' and '.join(missing)}, then send what was stored meanwhile: manage.py "
             "resend_failed_emails --stored. Without SUPPORT_EMAIL, tickets are stored on purpose.",
             id="support.W001",
+        )
+    ]
+
+
+def check_imap_settings(
+    app_configs: Sequence[AppConfig] | None, **kwargs: Any
+) -> list[checks.CheckMessage]:
+    """support.W003: there is a mailbox to fetch from, and no way in."""
+    missing = find_missing_imap_settings()
+    if not missing or not is_imap_wanted():
+        return []
+    return [
+        checks.Warning(
+            f"Of the mailbox that customers' answers come to, {' and '.join(missing)} is not set: "
+            "nobody fetches them.",
+            hint=f"Set {' and '.join(missing)}, or none of IMAP_HOST, IMAP_USER, IMAP_PASSWORD.",
+            id="support.W003",
         )
     ]

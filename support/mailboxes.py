@@ -33,14 +33,15 @@ def find_missing_credentials() -> list[str]:
     return [name for name, value in needed.items() if not value]
 
 
+def is_imap_wanted() -> bool:
+    """Whether anything of a mailbox to fetch from is set."""
+    return bool(settings.IMAP_HOST or settings.IMAP_USER or settings.IMAP_PASSWORD)
+
+
 def find_missing_imap_settings() -> list[str]:
     """The variables that a fetcher needs and that are empty."""
-    needed = {
-        "IMAP_HOST": settings.IMAP_HOST,
-        "IMAP_USER": settings.IMAP_USER,
-        "IMAP_PASSWORD": settings.IMAP_PASSWORD,
-    }
-    return [name for name, value in needed.items() if not value]
+    needed = ("IMAP_HOST", "IMAP_USER", "IMAP_PASSWORD")
+    return [name for name in needed if not getattr(settings, name)]
 
 
 def find_mailbox(value: str) -> str | None:

@@ -32,16 +32,11 @@ CONFIG = """
 base_dir = {directory}/base
 state_dir = {directory}/state
 log_path = {directory}/log
-protocols = imap
 listen = {host}
 ssl = yes
-ssl_cert = <{directory}/cert.pem
-ssl_key = <{directory}/key.pem
-disable_plaintext_auth = no
 default_login_user = {user}
 default_internal_user = {user}
 default_internal_group = {group}
-mail_location = maildir:~/mail
 mailbox_idle_check_interval = 1s
 mail_max_userip_connections = 100
 first_valid_uid = 1
@@ -61,6 +56,14 @@ service imap-login {{
     ssl = yes
   }}
 }}
+"""
+# What 2.4 calls by other names than 2.3, and its format's version in the first line.
+BEFORE_2_4 = """
+protocols = imap
+ssl_cert = <{directory}/cert.pem
+ssl_key = <{directory}/key.pem
+disable_plaintext_auth = no
+mail_location = maildir:~/mail
 passdb {{
   driver = static
   args = password={password}
@@ -68,6 +71,27 @@ passdb {{
 userdb {{
   driver = static
   args = uid={uid} gid={gid} home={directory}/homes/%u
+}}
+"""
+FROM_2_4 = """dovecot_config_version = 2.4.0
+dovecot_storage_version = 2.4.0
+protocols {{
+  imap = yes
+}}
+ssl_server_cert_file = {directory}/cert.pem
+ssl_server_key_file = {directory}/key.pem
+auth_allow_cleartext = yes
+mail_driver = maildir
+mail_path = ~/mail
+passdb static {{
+  password = {password}
+}}
+userdb static {{
+  fields {{
+    uid = {uid}
+    gid = {gid}
+    home = {directory}/homes/%{{user}}
+  }}
 }}
 """
 
@@ -192,8 +216,13 @@ class Dovecot:
         self._user = server_user()
         user = self._user or pwd.getpwuid(os.getuid())
         (self.directory / "homes").mkdir()
+        version = subprocess.run(
+            [self._path, "--version"], capture_output=True, text=True, check=True
+        ).stdout.split()[0]
+        numbers = tuple(int(number) for number in version.split(".")[:2])
+        config = (FROM_2_4 if numbers >= (2, 4) else BEFORE_2_4) + CONFIG
         (self.directory / "dovecot.conf").write_text(
-            CONFIG.format(
+            config.format(
                 directory=self.directory,
                 host=HOST,
                 port=self.port,

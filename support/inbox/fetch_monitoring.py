@@ -1,25 +1,24 @@
 """What operators see of the fetchers; the project's /health and /metrics ask here."""
 
-from django.conf import settings
 from django.utils import timezone
 
 from ctxfy_support.answers import allow_more
 from ctxfy_support.metrics import Family
 from support.fetchers import Fetcher
-from support.mailboxes import find_missing_imap_settings
+from support.mailboxes import find_missing_imap_settings, is_imap_wanted
 
 # The entry of /health that check_inbox() fills in, for the OpenAPI document.
 INBOX_SCHEMA = {
     **allow_more("ok", "not configured", "no credentials", "not fetching", "error"),
     "description": "Whether mail is fetched by IMAP. `not fetching`: nobody has looked into the "
-    "mailbox for five minutes. `no credentials`: there is a server to ask and nothing to log in "
-    "with. `error`: it could not be found out. Absent while the database is away.",
+    "mailbox for five minutes. `no credentials`: its server, user or password is not set. `error`: "
+    "it could not be found out. Absent while the database is away.",
 }
 
 
 def check_inbox() -> str:
     """`ok`, `not configured`, `no credentials`, or `not fetching` after five minutes without."""
-    if not settings.IMAP_HOST:
+    if not is_imap_wanted():
         return "not configured"
     if find_missing_imap_settings():
         return "no credentials"

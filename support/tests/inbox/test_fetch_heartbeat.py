@@ -72,6 +72,22 @@ def test_is_loud_where_there_is_nothing_to_log_in_with(health, server, settings)
     assert health() == ("degraded", "no credentials")
 
 
+@pytest.mark.parametrize("missing", ["IMAP_HOST", "IMAP_USER", "IMAP_PASSWORD"])
+def test_is_warned_of_by_check(server, settings, missing):
+    def check():
+        output = StringIO()
+        call_command("check", stderr=output)
+        return output.getvalue()
+
+    assert "support.W003" not in check()
+    setattr(settings, missing, "")
+    assert "support.W003" in check()
+    assert f"Set {missing}, or none" in check()
+    for name in ("IMAP_HOST", "IMAP_USER", "IMAP_PASSWORD"):
+        setattr(settings, name, "")
+    assert "support.W003" not in check()
+
+
 def test_tells_the_age_of_the_last_fetch(client, server):
     name = "support_inbound_last_fetch_age_seconds"
     assert measure(client, name) is None
