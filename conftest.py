@@ -30,7 +30,14 @@ TOGETHER = (
     "test_reference_page.py",
 )
 # These take long, and begin first: nobody is left alone with them at the end.
-LONG = ("test_fuzzed_mail.py", "test_kills.py", "test_schemathesis.py", "test_watch.py")
+LONG = (
+    "test_fetch_kills.py",
+    "test_fetch_watch.py",
+    "test_fuzzed_mail.py",
+    "test_kills.py",
+    "test_schemathesis.py",
+    "test_watch.py",
+)
 # Where the session keeps the rows that migrations have made.
 MIGRATED = pytest.StashKey()
 

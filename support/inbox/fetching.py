@@ -102,12 +102,15 @@ class Intake:
         """Take one mail in; note it as stuck where that fails."""
         try:
             raw = mailbox.read(uid)
-            if raw is not None:
-                outcome = receive_raw(raw, Way.IMAP)
-                self.counts[outcome] += 1
-                self.stored.add(key)
-                logger.info("Mail %s came in: %s", key, outcome)
-                mailbox.mark_seen([uid])
+            if raw is None:
+                # Forgotten with the next look, unless the server goes on to name what it hides.
+                self.stuck.setdefault(key, Stuck()).postpone()
+                return
+            outcome = receive_raw(raw, Way.IMAP)
+            self.counts[outcome] += 1
+            self.stored.add(key)
+            logger.info("Mail %s came in: %s", key, outcome)
+            mailbox.mark_seen([uid])
         except Exception as exc:
             if key in self.stored:
                 logger.warning("Mail %s is stored and stays unseen: %s", key, exc)

@@ -23,6 +23,8 @@ class ScriptedIMAPServer(LoopbackServer):
         # What says that it idles; and how often the connection breaks at a mail, by UID.
         self.idling = b"+ idling\r\n"
         self.break_at = {}
+        # The UIDs that a search names and a fetch does not find.
+        self.hidden = set()
         self.lines = []
 
     def env_for(self, security):
@@ -79,6 +81,8 @@ class ScriptedIMAPServer(LoopbackServer):
 
     def do_FETCH(self, rest, channel):  # noqa: N802
         uid = int(re.search(r"FETCH (\d+)", rest).group(1))
+        if uid in self.hidden:
+            return b""
         mail = self.mails[uid]
         if "BODY" not in rest:
             return f"* {uid} FETCH (UID {uid} FLAGS () RFC822.SIZE {len(mail)})\r\n".encode()

@@ -6,6 +6,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from ctxfy_support.tests.processes import run_command
+from support.delivery.stop_request import StopRequest
 from support.fetchers import Fetcher
 from support.inbound_mail import InboundMail
 from support.inbox import fetching, imap
@@ -154,6 +155,14 @@ def test_goes_on_where_a_mail_is_deleted_under_it(mailbox, use_mailbox, fetch, m
     mailbox.append(*map(make_mail, range(3)))
     assert fetch() == (0, "stored=0 unmatched=2 ignored=0")
     assert subjects() == ["mail 0", "mail 2"]
+
+
+def test_finds_what_came_while_it_is_connected(mailbox, use_mailbox):
+    use_mailbox(mailbox)
+    with imap.Mailbox(StopRequest()) as session:
+        assert session.find_unseen() == []
+        mailbox.append(make_mail(1))
+        assert session.find_unseen() == [1]
 
 
 def test_stores_once_what_cannot_be_marked(fetch, use_mailbox):

@@ -111,6 +111,15 @@ def test_goes_on_with_the_others_where_a_mail_breaks_the_connection(start, imap_
     assert imap_server.seen == {2, 3}
 
 
+def test_asks_now_and_then_for_what_the_server_names_and_hides(start, imap_server):
+    imap_server.mails, imap_server.hidden = {1: make_mail(1), 2: make_mail(2)}, {1}
+    start(imap_server, "--interval", "0.1")
+    assert came_in(1)
+    looks = len(imap_server.heard("SEARCH"))
+    assert wait_until(lambda: len(imap_server.heard("SEARCH")) > looks + 5, 30)
+    assert len(imap_server.heard("FETCH 1 ")) == 1
+
+
 def test_does_not_end_where_its_password_is_refused(start, imap_server):
     imap_server.refused = "AUTHENTICATE"
     fetcher = start(imap_server)
