@@ -30,7 +30,7 @@ lint: $(VENV)/.installed-dev
 # The bars that take minutes: kill -9, stopped senders, strange mails; hostile bodies, restarts.
 chaos: $(VENV)/.installed-dev
 	$(VENV)/bin/python -m support.tests.chaos
-	$(VENV)/bin/python -m support.tests.inbox.chaos
+	$(VENV)/bin/python -m support.tests.inbox.imap.chaos
 	$(VENV)/bin/python -m ctxfy_support.tests.chaos
 
 # What requests, pages and mails cost, as ratios within one run.

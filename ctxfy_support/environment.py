@@ -57,6 +57,17 @@ def boolean(name: str, *, default: bool) -> bool:
     return parse(name, str(default), convert)
 
 
+def line(name: str, default: str = "") -> str:
+    """A name or a host: one line of printable text."""
+
+    def convert(text: str) -> str:
+        if not text.isprintable():
+            raise ValueError(f"{text!r} has characters that are not printable")
+        return text or default
+
+    return parse(name, "", convert)
+
+
 def choice(name: str, default: str, choices: tuple[str, ...]) -> str:
     def convert(text: str) -> str:
         if (text or default) not in choices:
@@ -109,17 +120,6 @@ def credential(name: str) -> str:
         if not (text.isascii() and text.isprintable()):
             raise ValueError("has characters other than printable ASCII (curly quotes, a space?)")
         return text
-
-    return parse(name, "", convert)
-
-
-def line(name: str, default: str = "") -> str:
-    """A name or a host: one line of printable text."""
-
-    def convert(text: str) -> str:
-        if not text.isprintable():
-            raise ValueError(f"{text!r} has characters that are not printable")
-        return text or default
 
     return parse(name, "", convert)
 

@@ -11,8 +11,8 @@ from ctxfy_support.tests.processes import CommandProcess
 from support.fetchers import Fetcher
 from support.inbox import fetching
 from support.tests.chaos import wait_until
-from support.tests.inbox.imap_server import ScriptedIMAPServer
-from support.tests.inbox.mails import make_mail
+from support.tests.inbox.imap.imap_server import ScriptedIMAPServer
+from support.tests.inbox.imap.mails import make_mail
 
 pytestmark = pytest.mark.django_db
 

@@ -13,8 +13,8 @@ from ctxfy_support.tests.postgres import PostgresServer
 from ctxfy_support.tests.processes import CommandProcess, run_command
 from support.inbound_mail import InboundMail
 from support.tests.chaos import wait_until
-from support.tests.inbox.imap_server import ScriptedIMAPServer
-from support.tests.inbox.mails import make_mail
+from support.tests.inbox.imap.imap_server import ScriptedIMAPServer
+from support.tests.inbox.imap.mails import make_mail
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -147,3 +147,19 @@ def test_waits_for_a_database_that_goes_away(start, mailbox):
         assert count == (2,)
         assert wait_until(lambda: mailbox.find("UNSEEN") == [], 30)
         fetcher.stop()
+
+
+@only_postgres
+def test_ends_although_the_database_hangs(start, mailbox):
+    with PostgresServer(fsync="off") as postgres:
+        env = {"DATABASE_URL": postgres.url}
+        assert run_command("migrate", env=env).returncode == 0
+        fetcher = start(mailbox, "--interval", "1", **env)
+        mailbox.append(make_mail(1))
+        fetcher.wait_for_output("came in")
+        postgres.pause()
+        mailbox.append(make_mail(2))
+        os.kill(fetcher.pid, signal.SIGTERM)
+        status = fetcher.wait(10)
+        postgres.resume()
+    assert status == 0

@@ -12,8 +12,8 @@ from support.inbound_mail import InboundMail
 from support.inbox import fetching, imap
 from support.reply_addresses import find_reply_address
 from support.tests.factories import TicketFactory
-from support.tests.inbox.imap_server import ScriptedIMAPServer
-from support.tests.inbox.mails import make_mail
+from support.tests.inbox.imap.imap_server import ScriptedIMAPServer
+from support.tests.inbox.imap.mails import make_mail
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -1,7 +1,7 @@
 """The bar that takes minutes of mail that comes in: fetchers killed over real mailboxes (R18).
 
-`make chaos`, or `python -m support.tests.inbox.chaos [--mails N --kills N] [--on SQLite]`, prints a
-line for each database and exits 1 where a mail was lost, stored twice or left unseen.
+`make chaos`, or `python -m support.tests.inbox.imap.chaos [--mails N --kills N] [--on SQLite]`,
+prints a line for each database and exits 1 where a mail was lost, stored twice or left unseen.
 test_fetch_kills.py makes the run, small, in the test database.
 """
 
@@ -21,7 +21,7 @@ from ctxfy_support.tests.dovecot import Dovecot
 from ctxfy_support.tests.postgres import PostgresServer
 from ctxfy_support.tests.processes import CommandProcess, run_command, suite_environment
 from support.tests.chaos import wait_until
-from support.tests.inbox.mails import make_mail
+from support.tests.inbox.imap.mails import make_mail
 
 DATABASES = ("SQLite", "PostgreSQL")
 # As often each mail is delivered.
@@ -119,7 +119,7 @@ def run_apart(database, arguments):
         else:
             directory = stack.enter_context(tempfile.TemporaryDirectory())
             url = f"sqlite:///{directory}/chaos.sqlite3"
-        command = [sys.executable, "-m", "support.tests.inbox.chaos", *arguments, "--here"]
+        command = [sys.executable, "-m", "support.tests.inbox.imap.chaos", *arguments, "--here"]
         run = subprocess.run(
             command, env=os.environ | {"DATABASE_URL": url}, timeout=RUN_SECONDS, check=False
         )

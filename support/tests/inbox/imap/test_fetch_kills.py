@@ -7,8 +7,8 @@ import pytest
 
 from ctxfy_support.tests.processes import run_command
 from support.inbound_mail import InboundMail
-from support.tests.inbox import chaos
-from support.tests.inbox.mails import make_mail
+from support.tests.inbox.imap import chaos
+from support.tests.inbox.imap.mails import make_mail
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

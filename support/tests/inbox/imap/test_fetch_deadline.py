@@ -9,8 +9,8 @@ from ctxfy_support.tests.loopback import Drip, Garbage, Silence
 from support.delivery.stop_request import StopRequest
 from support.inbound_mail import InboundMail
 from support.inbox import imap
-from support.tests.inbox.imap_server import ScriptedIMAPServer
-from support.tests.inbox.mails import make_mail
+from support.tests.inbox.imap.imap_server import ScriptedIMAPServer
+from support.tests.inbox.imap.mails import make_mail
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
