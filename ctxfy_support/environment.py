@@ -5,6 +5,7 @@ value is read here, for there django-environ takes one that begins with a dollar
 may) for another variable's name, and its errors leave out which variable was wrong.
 """
 
+import base64
 import contextlib
 import os
 import re
@@ -119,6 +120,38 @@ def credential(name: str) -> str:
     def convert(text: str) -> str:
         if not (text.isascii() and text.isprintable()):
             raise ValueError("has characters other than printable ASCII (curly quotes, a space?)")
+        return text
+
+    return parse(name, "", convert)
+
+
+def name_and_password(name: str) -> str:
+    """`user:password`, as HTTP's basic authentication carries it; the error does not show it."""
+
+    def convert(text: str) -> str:
+        user, _, password = text.partition(":")
+        if text and not (user and password and text.isascii() and text.isprintable()):
+            raise ValueError("is not user:password, in printable ASCII")
+        return text
+
+    return parse(name, "", convert)
+
+
+def public_key(name: str) -> str:
+    """A public key of an elliptic curve, as base64 of its DER form; or nothing."""
+
+    def convert(text: str) -> str:
+        if text:
+            # Slow to import, and few need it.
+            from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+            from cryptography.hazmat.primitives.serialization import load_der_public_key
+
+            try:
+                key = load_der_public_key(base64.b64decode(text, validate=True))
+            except Exception:
+                key = None
+            if not isinstance(key, EllipticCurvePublicKey):
+                raise ValueError("is not an elliptic curve's public key in base64")
         return text
 
     return parse(name, "", convert)

@@ -35,7 +35,13 @@ ROOT_URLCONF = "ctxfy_support.urls"
 WSGI_APPLICATION = "ctxfy_support.wsgi.application"
 # Here a header says who is asking, so the answer need not wait for the body, and a stranger's is
 # never read. Everything else is answered once it is here: a form's body may be what says who.
-PATHS_THAT_READ_BODIES_LATE = ("/v1/",)
+PATHS_THAT_READ_BODIES_LATE = ("/v1/", "/anymail/")
+# A mail that comes in is posted with all that is attached to it: SendGrid's bound is 30 MB.
+PATHS_WITH_LARGE_BODIES = ("/anymail/",)
+LARGE_BODY_BYTES = 32 * 1024 * 1024
+# Of any other form; form_size.py holds them to it.
+FORM_BYTES = 2_621_440
+DATA_UPLOAD_MAX_MEMORY_SIZE = LARGE_BODY_BYTES
 INSTALLED_APPS = [
     "ctxfy_support",
     "accounts",
@@ -63,6 +69,7 @@ MIDDLEWARE = [
     "ctxfy_support.front_doors.APIDoor",
     # The back-office, the reference and files; /v1/ never comes here.
     "ctxfy_support.error_pages.ErrorPageMiddleware",
+    "ctxfy_support.form_size.FormSizeMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "ctxfy_support.static_files.StaticFilesMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -273,10 +280,15 @@ HEALTH_SCHEMAS = {
 }
 # What a scraper of /metrics must know; empty: nothing.
 METRICS_TOKEN = environment.credential("METRICS_TOKEN")
-METRICS = ["support.delivery.monitoring.collect", "support.inbox.fetch_monitoring.collect"]
+METRICS = [
+    "support.delivery.monitoring.collect",
+    "support.inbox.fetch_monitoring.collect",
+    "support.inbox.monitoring.collect",
+]
 COUNTERS = {
     "support_tickets_total": "Tickets stored, by type.",
     "support_mail_attempts_total": "Attempts to send a mail, by outcome and failure class.",
+    "support_inbound_mails_total": "Mails that came in, by way and outcome.",
 }
 
 # --- Mail ----------------------------------------------------------------------------------------
@@ -302,10 +314,16 @@ EMAIL_BACKEND = {
 EMAIL_TIMEOUT = SUPPORT_EMAIL_DEADLINE
 EMAIL_USE_LOCALTIME = False
 
+# With it they must be signed, too.
+webhook_key = environment.public_key("SENDGRID_WEBHOOK_VERIFICATION_KEY")
 ANYMAIL = {
     "SENDGRID_API_KEY": environment.credential("SENDGRID_API_KEY"),
     "SENDGRID_API_URL": environment.http_url("SENDGRID_API_URL", "https://api.sendgrid.com/v3/"),
     "REQUESTS_TIMEOUT": SUPPORT_EMAIL_DEADLINE,
+    # What SendGrid's webhooks must send; empty: there are none.
+    "WEBHOOK_SECRET": environment.name_and_password("ANYMAIL_WEBHOOK_SECRET"),
+    "SENDGRID_INBOUND_WEBHOOK_VERIFICATION_KEY": webhook_key,
+    "SENDGRID_TRACKING_WEBHOOK_VERIFICATION_KEY": webhook_key,
 }
 
 EMAIL_HOST = environment.parse("GOOGLE_SMTP_HOST", "smtp.gmail.com", str) or "smtp.gmail.com"
@@ -329,6 +347,7 @@ IMAP_FOLDER = environment.line("IMAP_FOLDER", "INBOX")
 # What no log line may hold: the values of these settings, and whatever these patterns find.
 REDACTED_SETTINGS = [
     "ANYMAIL.SENDGRID_API_KEY",
+    "ANYMAIL.WEBHOOK_SECRET",
     "EMAIL_HOST_PASSWORD",
     "IMAP_PASSWORD",
     "METRICS_TOKEN",

@@ -1,4 +1,4 @@
-"""No key travels in the clear: plain HTTP is refused under /v1/ and redirected elsewhere.
+"""No key travels in the clear: plain HTTP is refused where one is sent, and redirected elsewhere.
 
 A redirect would hide that the first request already leaked its key. This machine itself may use
 plain HTTP: nobody listens there, and health checks and development need it.
@@ -36,7 +36,7 @@ class TransportSecurityMiddleware:
         plain_is_fine = settings.DEBUG or is_local(request)
         if secure or plain_is_fine:
             return self.get_response(request)
-        if is_api(request.path):
+        if is_api(request.path) or request.path.startswith(settings.PATHS_THAT_READ_BODIES_LATE):
             return answer_error(HTTPStatus.FORBIDDEN, REFUSAL)
         # get_host() refuses a strange Host, so that nobody is sent elsewhere.
         return HttpResponsePermanentRedirect(

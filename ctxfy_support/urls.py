@@ -28,4 +28,5 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("docs/", to_docs),
     path("", to_docs),
     path("admin/", admin.site.urls),
+    path("anymail/", include("support.inbox.urls")),
 ]

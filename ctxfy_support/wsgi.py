@@ -45,7 +45,9 @@ def _give_length(environ: WSGIEnvironment) -> None:
     read here: whoever looks at the key comes first.
     """
     if environ.get("HTTP_TRANSFER_ENCODING") and not environ.get("CONTENT_LENGTH"):
-        environ["CONTENT_LENGTH"] = str(settings.MAX_BODY_BYTES + 1)
+        is_large = environ.get("PATH_INFO", "").startswith(settings.PATHS_WITH_LARGE_BODIES)
+        longest = settings.LARGE_BODY_BYTES - 1 if is_large else settings.MAX_BODY_BYTES
+        environ["CONTENT_LENGTH"] = str(longest + 1)
 
 
 def _tame_content_type(environ: WSGIEnvironment) -> None:

@@ -4,6 +4,7 @@ Nothing but an agent's deliberate act makes a reply, and it goes to one mailbox:
 """
 
 import re
+from datetime import datetime
 
 from django.contrib.auth.models import AbstractUser
 from django.db import models, transaction
@@ -11,13 +12,21 @@ from django.db.models import Q
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
-from support.failures import Failure
+from support.failures import Failure, FailureKind
 from support.mailboxes import is_email_address, is_mail_configured
 from support.messages import Via
 from support.models import CannedReply, Message, Ticket, TicketEvent, TicketState
-from support.outbox import AttemptEntry, EmailStatus, in_lock_order
+from support.outbox import (
+    ATTEMPTS_KEPT,
+    AttemptEntry,
+    EmailStatus,
+    OutboxMessage,
+    in_lock_order,
+)
 from support.timeline import EventKind, make_event
 from support.triage import DONE
+
+LONGEST_ERROR = 200
 
 
 class SomethingHappenedError(Exception):
@@ -103,6 +112,55 @@ def record_failure(reply: Message, failure: Failure, entry: AttemptEntry) -> boo
                 text=str(failure),
                 message_id=reply.pk,
             ).save()
+    return True
+
+
+def record_bounce(
+    row: OutboxMessage, reason: str, *, code: str = "", at: datetime | None = None
+) -> bool:
+    """Record that a mail which the provider had accepted came back; False if that is known.
+
+    `at`: when, where whoever tells it tells it again. An answer takes its ticket back to `open`,
+    as one that is given up does. What is still being sent, or is sent again, is left alone.
+    """
+    ticket_id = row.ticket_id if isinstance(row, Message) else row.pk
+    tickets = Ticket.objects.filter(pk=ticket_id)
+    rows = type(row)._default_manager.filter(pk=row.pk)
+    told_at = (at or timezone.now()).isoformat(timespec="milliseconds")
+    with transaction.atomic():
+        ticket = in_lock_order(tickets).get()
+        row = in_lock_order(rows).get()
+        is_known = any(entry["at"] == told_at for entry in row.attempt_log)
+        if row.email_status != EmailStatus.SENT or is_known:
+            return False
+        entry: AttemptEntry = {
+            "at": told_at,
+            "ms": 0,
+            "outcome": "failed",
+            "kind": FailureKind.MESSAGE,
+            "code": code,
+            "text": f"Bounced: {reason}",
+        }
+        rows.update(
+            email_status=EmailStatus.FAILED,
+            sent_at=None,
+            last_error=f"Bounced: {reason}"[:LONGEST_ERROR],
+            attempt_log=[*row.attempt_log, entry][-ATTEMPTS_KEPT:],
+            updated_at=timezone.now(),
+        )
+        is_answer = isinstance(row, Message) and row.is_answer
+        state = TicketState.OPEN if is_answer else ticket.state
+        if is_answer:
+            tickets.update(state=state, solved_at=None, updated_at=timezone.now())
+        make_event(
+            ticket.pk,
+            None,
+            EventKind.BOUNCE,
+            ticket.state,
+            state,
+            text=reason,
+            message_id=row.pk if isinstance(row, Message) else None,
+        ).save()
     return True
 
 

@@ -4,7 +4,7 @@ from django.apps import AppConfig
 from django.core.checks import register
 
 from ctxfy_support.start import START
-from support.checks import check_imap_settings, check_mail_credentials
+from support.checks import check_imap_settings, check_mail_credentials, check_ways_in
 
 
 class SupportConfig(AppConfig):
@@ -13,3 +13,4 @@ class SupportConfig(AppConfig):
     def ready(self) -> None:
         register(check_mail_credentials, START)
         register(check_imap_settings, START)
+        register(check_ways_in, START)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.apps import AppConfig
+from django.conf import settings
 from django.core import checks
 
 from support.mailboxes import find_missing_credentials, find_missing_imap_settings, is_imap_wanted
@@ -40,5 +41,23 @@ def check_imap_settings(
             "nobody fetches them.",
             hint=f"Set {' and '.join(missing)}, or none of IMAP_HOST, IMAP_USER, IMAP_PASSWORD.",
             id="support.W003",
+        )
+    ]
+
+
+def check_ways_in(
+    app_configs: Sequence[AppConfig] | None, **kwargs: Any
+) -> list[checks.CheckMessage]:
+    """support.W002: customers are asked to answer at an address that nothing brings here."""
+    is_brought = settings.ANYMAIL["WEBHOOK_SECRET"] or settings.IMAP_HOST
+    if not settings.SUPPORT_EMAIL_REPLIES or is_brought:
+        return []
+    return [
+        checks.Warning(
+            "SUPPORT_EMAIL_REPLIES is set, and nothing brings its mail here: what customers answer "
+            "is seen by nobody but the owner of that mailbox.",
+            hint="Set ANYMAIL_WEBHOOK_SECRET and point SendGrid's Inbound Parse at "
+            "/anymail/sendgrid/inbound/, or set IMAP_HOST and run fetch_replies --watch.",
+            id="support.W002",
         )
     ]

@@ -5,7 +5,7 @@ card_numbers.py; what a key of ours looks like is said by settings.API_KEY_FORMA
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
@@ -48,6 +48,13 @@ def mask_fields(fields: Mapping[str, object]) -> tuple[dict[str, object], "Maski
         masked |= {
             name: masking.mask_value(fields[name]) for name in _PASTED_INTO if name in fields
         }
+    return masked, masking
+
+
+def mask_parts(parts: Sequence[object]) -> tuple[list[object], "Masking"]:
+    """The same for texts, and lists of them, that are no ticket's fields."""
+    masking = Masking()
+    masked = [masking.mask_value(part) for part in parts] if settings.REDACT_SECRETS else [*parts]
     return masked, masking
 
 

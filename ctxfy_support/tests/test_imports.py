@@ -2,7 +2,7 @@
 
 The three packages do not know each other, but for the project's urls.py and settings.py, which put
 them together. Within support/, the tables and their rules stand at the root and know no wing; the
-wings know the root, and of each other only `delivery`.
+wings know the root, and of each other only `delivery`; the back-office also knows `inbox`.
 """
 
 import ast
@@ -22,7 +22,7 @@ FORBIDDEN = {
     "support (root)": list(WINGS),
     "support.delivery": ["support.api", "support.back_office", "support.inbox"],
     "support.inbox": ["support.api", "support.back_office"],
-    "support.api": ["support.back_office"],
+    "support.api": ["support.back_office", "support.inbox"],
     "support.back_office": ["support.api"],
 }
 # They put the others together.
@@ -106,6 +106,11 @@ def test_points_one_way():
         ("support.delivery.attempts", "from support.inbox import receiving"),
         ("support.inbox.receiving", "from support.api import views"),
         ("support.api.views", "from support.back_office.queue import Queue"),
+        ("support.api.views", "from support.inbox.receiving import receive_raw"),
+        ("support.delivery.attempts", "from support.inbox.receiving import receive_raw"),
+        ("support.inbox.receiving", "from support.back_office.agents import get_agent"),
+        ("support.inbox.receiving", "from support.api.idempotency import digest_content"),
+        ("support.models", "from support.inbox import parsing"),
         ("support.back_office.acts", "HOOK = 'support.api.idempotency.KeyReused'"),
     ],
 )
@@ -118,6 +123,7 @@ def test_sees_an_arrow_that_is_turned(name, source):
     [
         ("support.admin", "from support.back_office.tickets import TicketAdmin"),
         ("support.api.views", "from support.delivery import attempts"),
+        ("support.inbox.receiving", "from support.delivery.composing import MESSAGE_ID_DOMAIN"),
         ("support.delivery.attempts", "from support.models import Ticket"),
         ("ctxfy_support.settings", "CHECK = 'support.delivery.monitoring.check_mail'"),
         ("support.models", "AGENTS = ['accounts.view_user']"),

@@ -24,6 +24,8 @@ SUBJECT_CHARACTERS = 200
 # Not a host: it only makes the id unique, and stays when SUPPORT_EMAIL_FROM changes between two
 # attempts, so that copies of a mail still collapse.
 MESSAGE_ID_DOMAIN = "tickets.ctxfy"
+# SendGrid tells it again with whatever it tells of the mail.
+ROW_METADATA = "support_row"
 LINE_CHARACTERS = 78
 
 
@@ -58,6 +60,9 @@ class Mail(EmailMultiAlternatives):
     Python would make one up, compile a pattern of it and search the parts. Nobody knows a row's
     id before it is written, so no text in it can end a part.
     """
+
+    # What a provider keeps beside a mail; Anymail passes it on, SMTP knows no such thing.
+    metadata: dict[str, str]
 
     def message(self, **kwargs: Any) -> EmailMessage:
         message = super().message(**kwargs)
@@ -180,5 +185,6 @@ def _make_mail(
         reply_to=[reply_to] if reply_to else [],
         headers={"Message-ID": message_id(row), "Date": format_datetime(row.created_at)} | headers,
     )
+    mail.metadata = {ROW_METADATA: str(row.pk)}
     mail.attach_alternative(render_to_string(f"support/{template}.html", context), "text/html")
     return mail

@@ -11,7 +11,7 @@ import socket
 import ssl
 import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import requests
@@ -30,6 +30,17 @@ from support.failures import Phase
 # All of them over TLS, so the plainest comes first.
 LOGIN_MECHANISMS = ("PLAIN", "LOGIN", "CRAM-MD5")
 _WARNINGS_LOCK = threading.Lock()
+
+
+@contextlib.contextmanager
+def without_support_warning() -> Iterator[None]:
+    """Keep Anymail from warning that it does not test SendGrid against the live service any more.
+
+    Our tests hold what we use of it to SendGrid's reference instead, and nobody could act on it.
+    """
+    with _WARNINGS_LOCK, warnings.catch_warnings():
+        warnings.simplefilter("ignore", AnymailNotSupportedWarning)
+        yield
 
 
 def _watched(connection_class: Any, watch: SocketWatch) -> Any:
@@ -94,10 +105,7 @@ class SendGridBackend(sendgrid.EmailBackend):
     """Anymail's SendGrid v3 backend; a mail is sent when SendGrid answers 202 and only then."""
 
     def __init__(self, **kwargs: Any) -> None:
-        # Anymail warns that it does not test this backend against the live service any more. Our
-        # tests hold it to SendGrid's reference instead, and nobody could act on it here.
-        with _WARNINGS_LOCK, warnings.catch_warnings():
-            warnings.simplefilter("ignore", AnymailNotSupportedWarning)
+        with without_support_warning():
             super().__init__(generate_message_id=False, **kwargs)
         self.watch = SocketWatch()
 
