@@ -1,13 +1,16 @@
 """Whether nobody in person sent a mail, and what a mail says that came back undelivered."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from email.message import Message
 from email.parser import HeaderParser
+from itertools import islice
 
 from support.inbox.reading import SAFE, decode, read_children, read_content, read_header
 
 LONGEST_DIAGNOSTIC = 300
+MOST_PARTS = 100
 # RFC 3834, section 5; what came before it; RFC 2919 and 2369.
 _NOT_PERSONAL = {"bulk", "list", "junk", "auto_reply"}
 _LISTS = ("list-id", "list-unsubscribe", "list-post")
@@ -54,10 +57,11 @@ def find_reason(message: Message, envelope_sender: str | None) -> str:
 
 
 def find_bounce(message: Message) -> Bounce | None:
-    """What a delivery report says; None if this is none."""
-    if message.get_content_type() != "multipart/report":
-        return None
-    parts = read_children(message)
+    """What a delivery report says; None if there is none in it.
+
+    Wherever it stands: who takes mails apart makes a multipart/report into something else.
+    """
+    parts = list(islice(_flatten(message), MOST_PARTS))
     report = next((part for part in parts if part.get_content_type() in _DELIVERY_REPORTS), None)
     if report is None:
         return None
@@ -74,10 +78,19 @@ def find_bounce(message: Message) -> Bounce | None:
     )
 
 
+def _flatten(message: Message) -> Iterator[Message]:
+    for part in read_children(message):
+        yield part
+        if part.get_content_maintype() == "multipart":
+            yield from _flatten(part)
+
+
 def _read_fields(report: Message) -> dict[str, str]:
     """The fields of the recipient whose mail failed, else of the first."""
     rows = []
-    for block in read_children(report) or _parse_blocks(read_content(report)):
+    blocks = read_children(report)
+    rest = b"".join(map(read_content, blocks)) if blocks else read_content(report)
+    for block in [*blocks, *_parse_blocks(rest)]:
         names = ("action", "status", "diagnostic-code")
         fields = {name: read_header(block, name) for name in names}
         if fields["action"]:
@@ -89,7 +102,7 @@ def _read_fields(report: Message) -> dict[str, str]:
 def _parse_blocks(content: bytes) -> list[Message]:
     """Where the report came as text: its blocks, parted by empty lines."""
     text = decode(content[:50_000])
-    return [_parse_head(block) for block in re.split(r"\n\s*\n", text)[:50]]
+    return [_parse_head(block.strip()) for block in re.split(r"\n\s*\n", text)[:50]]
 
 
 def _read_original(part: Message) -> Message:

@@ -32,7 +32,7 @@ def find_ticket(parsed: ParsedMail) -> tuple[UUID | None, str]:
     A report on a mail of ours comes to whoever sent that: the token then stands in the address
     that the returned mail asked to be answered at.
     """
-    returned = [parsed.bounce.reply_to] if parsed.bounce else []
+    returned = [parsed.bounce.reply_to] if parsed.bounce and parsed.automatic else []
     for address in (*parsed.recipients, *returned):
         if ticket_id := find_ticket_id(address.strip("<> ")):
             return ticket_id, address[:LONGEST_ADDRESS]

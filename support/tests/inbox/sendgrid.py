@@ -71,13 +71,23 @@ def make_raw_form(raw, to, sender="ada@example.com"):
     return make_form(fields | _common([to], sender))
 
 
+def flatten(message):
+    """Its parts; of a mail within it not those."""
+    yield message
+    if message.get_content_maintype() == "multipart" and message.is_multipart():
+        for part in message.get_payload():
+            yield from flatten(part)
+
+
 def make_parsed_form(raw, to, sender="ada@example.com"):
     """As SendGrid takes the same mail apart by default."""
     message = BytesParser(policy=policy.compat32).parsebytes(raw)
     head = raw.partition(b"\r\n\r\n")[0] if b"\r\n\r\n" in raw else raw.partition(b"\n\n")[0]
     fields, files, info, charsets = {"headers": head + b"\n"}, [], {}, {}
-    for part in message.walk():
+    for part in flatten(message):
         kind, data = part.get_content_type(), part.get_payload(decode=True)
+        if part.get_content_maintype() == "message":
+            data = b"\n".join(within.as_bytes() for within in part.get_payload())
         name = {"text/plain": "text", "text/html": "html"}.get(kind)
         if data is None:
             continue
