@@ -81,6 +81,8 @@ def read_html(html: str) -> str:
             if not unseen and element.tail:
                 page.write(element.tail)
     page.end_line()
+    while page.lines and not page.lines[-1].strip("> "):
+        page.lines.pop()
     return "\n".join(page.lines).strip("\n")
 
 

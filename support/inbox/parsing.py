@@ -77,7 +77,7 @@ def parse_raw(
 ) -> ParsedMail:
     """A mail as it came, RFC 5322; `recipients` and `envelope_sender` are the envelope's."""
     try:
-        message = BytesParser(policy=SAFE).parsebytes(_bound(raw))
+        message = BytesParser(policy=SAFE).parsebytes(bound(raw))
         return parse_message(message, recipients, envelope_sender)
     except Exception:
         logger.warning("A mail could not be read, and is kept as it came", exc_info=True)
@@ -146,7 +146,8 @@ def _make(
     )
 
 
-def _bound(raw: bytes) -> bytes:
+def bound(raw: bytes) -> bytes:
+    """As much of a mail as can be parsed in a bounded time and memory."""
     raw = raw[:LARGEST_MAIL_BYTES]
     if raw.count(b"\n") > MOST_LINES:
         raw = b"\n".join(raw.split(b"\n", MOST_LINES)[:MOST_LINES])
@@ -199,7 +200,9 @@ class _Parts:
                 return self._choose(children)
             texts = [self.read(child) for child in children]
             return "\n\n".join(text for text in texts if text.strip())
-        if kind in {"text/plain", "text/html"} and not self._is_attached(part):
+        is_text = kind in {"text/plain", "text/html"} and not self._is_attached(part)
+        # Of one that says that it has parts, and has none, the words are all there is.
+        if is_text or kind.startswith("multipart/"):
             text = read_text(part)
             return read_html(text) if kind == "text/html" else text
         self._leave_out(part, kind)

@@ -8,8 +8,7 @@ database is away) has it brought again.
 
 import json
 import logging
-from collections.abc import Callable, Iterable
-from email.parser import BytesParser
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
@@ -22,7 +21,7 @@ from anymail.webhooks.sendgrid import (
     SendGridTrackingWebhookView,
 )
 from django.conf import settings
-from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
+from django.core.exceptions import RequestDataTooBig
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, UnreadablePostError
 from django.utils.crypto import constant_time_compare
 from django.views.decorators.csrf import csrf_exempt
@@ -32,9 +31,9 @@ from support.delivery import attempts
 from support.delivery.email_backends import without_support_warning
 from support.inbound_mail import Outcome, Way
 from support.inbox.bounces import note_bounced, note_complaint, note_delivered
-from support.inbox.parsing import ParsedMail, parse_message, parse_raw, parse_unreadable
-from support.inbox.reading import SAFE, read_children, read_content, read_parameter
+from support.inbox.parsing import ParsedMail
 from support.inbox.receiving import receive_parsed
+from support.inbox.sendgrid_form import read_mail
 from support.inbox.wrong_secrets import wrong_secrets
 
 logger = logging.getLogger(__name__)
@@ -57,26 +56,8 @@ class InboundView(SendGridBaseWebhookView, SendGridInboundWebhookView):
 
     def parse_events(self, request: HttpRequest) -> list[InboundEvent]:
         event = InboundEvent(event_type=EventType.INBOUND, esp_event=request)
-        event.parsed = self._read(request)
+        event.parsed = read_mail(request, self.message_from_sendgrid_parsed)
         return [event]
-
-    def _read(self, request: HttpRequest) -> ParsedMail:
-        """The mail, whether SendGrid took it apart or (send raw) not."""
-        try:
-            sender, recipients = _read_envelope(request.POST.get("envelope", ""))
-            raw = request.POST.get("email")
-            if raw is not None:
-                # A character that was no UTF-8 is lost in Django's text.
-                exact = raw.encode() if "\ufffd" not in raw else _read_form(request)["email"]
-                return parse_raw(exact, recipients, sender)
-            if "headers" in request.POST:
-                message = super().esp_to_anymail_event(request).message
-                return parse_message(message, recipients, sender)
-        except (UnreadablePostError, AnymailWebhookValidationFailure):
-            raise
-        except Exception:
-            logger.warning("A mail could not be read as SendGrid took it apart", exc_info=True)
-        return _read_by_hand(request)
 
 
 class TrackingView(SendGridTrackingWebhookView):
@@ -154,44 +135,3 @@ def guard(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBa
         return view(request)
 
     return guarded
-
-
-def _read_envelope(text: str) -> tuple[str | None, list[str]]:
-    """Whom SMTP named: (sender, None where it is not told; recipients)."""
-    try:
-        envelope = json.loads(text)
-    except (ValueError, RecursionError):
-        return None, []
-    if not isinstance(envelope, dict):
-        return None, []
-    sender, recipients = envelope.get("from"), envelope.get("to")
-    listed: Iterable[object] = recipients if isinstance(recipients, list) else [recipients]
-    return (
-        sender if isinstance(sender, str) else None,
-        [recipient for recipient in listed if isinstance(recipient, str)],
-    )
-
-
-def _read_form(request: HttpRequest) -> dict[str, bytes]:
-    """The form's fields as the bytes that were sent, whatever Django makes of them."""
-    head = f"Content-Type: {request.META.get('CONTENT_TYPE', '')}\r\n\r\n".encode("latin-1")
-    form = BytesParser(policy=SAFE).parsebytes(head + request.body)
-    return {
-        read_parameter(field, "content-disposition", "name"): read_content(field)
-        for field in read_children(form)
-    }
-
-
-def _read_by_hand(request: HttpRequest) -> ParsedMail:
-    """What neither Anymail nor Django can read is kept as it came."""
-    try:
-        fields = _read_form(request)
-    except Exception:
-        fields = {}
-    if "email" not in fields and "headers" not in fields:
-        raise SuspiciousOperation("this is no mail")
-    _, recipients = _read_envelope(fields.get("envelope", b"").decode("utf-8", "replace"))
-    if "email" in fields:
-        return parse_raw(fields["email"], recipients)
-    body = fields.get("text") or fields.get("html", b"")
-    return parse_unreadable(fields["headers"].strip() + b"\r\n\r\n" + body, recipients)
