@@ -50,6 +50,12 @@ def start(**env):
         ("IMAP_SECURITY", "ssl"),
         ("IMAP_FOLDER", "IN\tBOX"),
         ("SITE_URL", "support.example.com"),
+        ("ANYMAIL_WEBHOOK_SECRET", "hunter2"),
+        ("ANYMAIL_WEBHOOK_SECRET", ":hunter2"),
+        ("ANYMAIL_WEBHOOK_SECRET", "hunter2:"),
+        ("ANYMAIL_WEBHOOK_SECRET", "send\u200bgrid:hunter2"),
+        ("SENDGRID_WEBHOOK_VERIFICATION_KEY", "hunter2"),
+        ("SENDGRID_WEBHOOK_VERIFICATION_KEY", "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE"),
     ],
 )
 def test_stops_with_the_name_of_the_variable(name, value):
@@ -64,6 +70,14 @@ def test_starts_with_nothing_but_a_secret_key():
     started = start(DATABASE_URL="sqlite:///db.sqlite3")
     assert started.returncode == 0, started.stderr
     assert str(PROJECT_DIRECTORY / "db.sqlite3") in started.stdout
+
+
+def test_starts_with_a_key_as_sendgrid_shows_it():
+    key = (
+        "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE83T4O/n84iotIvIW4mdBgQ/7dAfSmpqIM8kF9mN1flpVKS3GRqe62gw"
+        "+2fNNRaINXvVpiglSI8eNEc6wEA3F+g=="
+    )
+    assert start(SENDGRID_WEBHOOK_VERIFICATION_KEY=key).returncode == 0
 
 
 def test_names_every_variable_in_the_example():

@@ -80,6 +80,12 @@ def test_has_headers_that_make_copies_collapse(post, provider):
     assert headers["Auto-Submitted"] == "auto-generated"
 
 
+def test_has_sendgrid_tell_its_row_with_what_becomes_of_it(post, use_mail, sendgrid_server):
+    use_mail(sendgrid_server)
+    ticket_id = post().json()["id"]
+    assert sendgrid_server.messages[0].payload["custom_args"] == {"support_row": ticket_id}
+
+
 def test_has_no_reply_to_where_there_is_no_mailbox(post, provider):
     post(reply_address="123 Main St")
     assert parts(provider)["reply_to"] is None

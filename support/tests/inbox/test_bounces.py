@@ -67,6 +67,12 @@ def test_by_event(tell, answer):
     check_bounced(answer, "Bounced: 550 5.1.1 No such user")
 
 
+def test_stands_on_the_page(tell, answer, desk):
+    tell(make_event("bounce", answer, reason="550 <b>No such user</b>"))
+    page = desk.get(f"/admin/support/ticket/{answer.ticket_id}/change/").content.decode()
+    assert "The answer to ada@example.com came back</strong>: 550 &lt;b&gt;No such user" in page
+
+
 def test_by_event_before_it_left(tell, answer):
     tell(make_event("dropped", answer, reason="Bounced Address"))
     check_bounced(answer, "Bounced: SendGrid dropped it: Bounced Address")

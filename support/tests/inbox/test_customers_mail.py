@@ -1,5 +1,6 @@
 """A customer's mail becomes one message of its ticket's thread, by the token alone."""
 
+import time
 from datetime import timedelta
 
 import pytest
@@ -34,6 +35,18 @@ def test_is_mailed_to_support_by_nobody_who_waits(deliver, ticket, address, sett
     message = ticket.messages.get()
     assert (message.email_status, message.leased_until) == ("pending", None)
     assert list(Message.objects.due()) == [message]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_goes_on_to_support_alone_and_at_once(deliver, ticket, address, use_mail, smtp_server):
+    use_mail(smtp_server)
+    deliver(make_mail(address, sender="eve@example.com"), address)
+    end = time.monotonic() + 20
+    while not smtp_server.messages and time.monotonic() < end:
+        time.sleep(0.02)
+    [mail] = smtp_server.messages
+    assert mail.recipients == ["support@example.com"]
+    assert "the customer wrote" in mail.header("Subject")
 
 
 @pytest.mark.parametrize("times", [1, 3])
