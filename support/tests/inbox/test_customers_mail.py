@@ -11,6 +11,7 @@ from support.models import Message, Ticket
 from support.reply_addresses import find_reply_address
 from support.tests.factories import TicketFactory
 from support.tests.inbox.mails import make_mail
+from support.tests.inbox.sendgrid import SECRET
 from support.timeline import EventKind, TicketEvent
 
 pytestmark = pytest.mark.django_db
@@ -39,13 +40,14 @@ def test_is_mailed_to_support_by_nobody_who_waits(deliver, ticket, address, sett
 
 @pytest.mark.django_db(transaction=True)
 def test_goes_on_to_support_alone_and_at_once(deliver, ticket, address, use_mail, smtp_server):
-    use_mail(smtp_server)
+    replies = {"SUPPORT_EMAIL_REPLIES": "help@ctxfy.example", "ANYMAIL_WEBHOOK_SECRET": SECRET}
+    use_mail(smtp_server, **replies)
     deliver(make_mail(address, sender="eve@example.com"), address)
     end = time.monotonic() + 20
     while not smtp_server.messages and time.monotonic() < end:
         time.sleep(0.02)
     [mail] = smtp_server.messages
-    assert mail.recipients == ["support@example.com"]
+    assert mail.recipients == ["support@ctxfy.example"]
     assert "the customer wrote" in mail.header("Subject")
 
 
