@@ -31,6 +31,8 @@ lint: $(VENV)/.installed-dev
 chaos: $(VENV)/.installed-dev
 	$(VENV)/bin/python -m support.tests.chaos
 	$(VENV)/bin/python -m support.tests.inbox.imap.chaos
+	$(VENV)/bin/python -m support.tests.inbox.generated
+	$(VENV)/bin/python -m support.tests.inbox.generated --place SQLite
 	$(VENV)/bin/python -m ctxfy_support.tests.chaos
 
 # What requests, pages and mails cost, as ratios within one run.

@@ -92,3 +92,13 @@ def test_is_short():
     names = settings.MIDDLEWARE[:before_the_door] + settings.API_MIDDLEWARE
     assert all(name.startswith(("ctxfy_support.", "accounts.")) for name in names)
     assert len(names) == 7
+
+
+@pytest.mark.parametrize(
+    ("path", "status"), [("/admin/login/", 413), ("/anymail/sendgrid/inbound/", 404)]
+)
+def test_bounds_a_form_under_any_server(client, path, status):
+    """All but the address that takes large ones, which sees to it itself."""
+    form = b"x=" + b"a" * 2_700_000
+    answer = client.post(path, form, content_type="application/x-www-form-urlencoded")
+    assert answer.status_code == status

@@ -11,6 +11,7 @@ from lxml import etree
 
 LONGEST_HTML = 1_000_000
 DEEPEST_QUOTATION = 10
+LONGEST_TARGET = 500
 _UNSEEN = {"head", "script", "style", "template", "title", "noscript", "object"}
 _BLOCKS = {
     *("address", "article", "aside", "blockquote", "body", "center", "dd", "details", "div", "dl"),
@@ -77,6 +78,8 @@ def read_html(html: str) -> str:
             if not unseen and element.text:
                 page.write(element.text)
         else:
+            if tag == "a" and not unseen:
+                page.write(_find_target(element))
             _end(page, tag)
             if not unseen and element.tail:
                 page.write(element.tail)
@@ -84,6 +87,13 @@ def read_html(html: str) -> str:
     while page.lines and not page.lines[-1].strip("> "):
         page.lines.pop()
     return "\n".join(page.lines).strip("\n")
+
+
+def _find_target(link: etree._Element) -> str:
+    """Where a link leads, unless its own text says so."""
+    target = str(link.get("href", "")).strip()[:LONGEST_TARGET]
+    is_told = target.rstrip("/") in (link.text or "")
+    return f" <{target}>" if target.startswith(("http://", "https://")) and not is_told else ""
 
 
 def _begin(page: _Page, tag: str) -> None:

@@ -224,7 +224,9 @@ class _Parts:
             size = sum(_measure(child) for child in within)
         else:
             size = len(read_content(part))
-        self.attachments.append({"name": name[:LONGEST_NAME], "type": kind[:100], "size": size})
+        self.attachments.append(
+            {"name": name[:LONGEST_NAME], "type": clean(kind)[:100], "size": size}
+        )
 
 
 def _find_name(part: Message) -> str:

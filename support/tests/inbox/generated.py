@@ -44,7 +44,16 @@ ENCODINGS = ["7bit", "8bit", "binary", "base64", "quoted-printable", "x-uuencode
 TYPES = [
     *("text/plain", "text/html", "text/calendar", "text/enriched", "application/octet-stream"),
     *("image/png", "message/rfc822", "message/delivery-status", "message/partial", "text", "/"),
-    *("application/pkcs7-mime", "application/ms-tnef", "x/y/z", "", "TEXT/PLAIN", "text/plain;;;"),
+    *(
+        "application/pkcs7-mime",
+        "application/ms-tnef",
+        "x/y/z",
+        "x/\x00",
+        "é/\ud800",
+        "",
+        "TEXT/PLAIN",
+        "text/plain;;;",
+    ),
 ]
 MULTIPARTS = ["mixed", "alternative", "related", "signed", "report", "digest", "x", ""]
 # fmt: off
