@@ -13,7 +13,7 @@ from email.parser import BytesParser
 from email.utils import getaddresses, parsedate_to_datetime
 
 from support.inbox.automatic import Bounce, find_bounce, find_reason
-from support.inbox.html_text import read_html
+from support.inbox.parts import Parts
 from support.inbox.quoting import split_quoted
 from support.inbox.reading import (
     ADDRESS_LISTS,
@@ -22,12 +22,8 @@ from support.inbox.reading import (
     SAFE,
     clean,
     decode,
-    read_children,
-    read_content,
     read_header,
     read_headers,
-    read_parameter,
-    read_text,
     read_undecoded,
 )
 
@@ -37,14 +33,11 @@ LARGEST_MAIL_BYTES = 25 * 1024 * 1024
 # A mail of that size in lines of base64 has 350,000; of empty lines it would take gigabytes.
 MOST_LINES = 600_000
 LARGEST_HEAD_BYTES = 256 * 1024
-MOST_PARTS = 200
 MOST_RECIPIENTS = 200
-LONGEST_NAME = 200
 LONGEST_ADDRESS = 320
 LONGEST_FROM = 1_000
 # Characters of a mail that could not be read.
 LONGEST_RAW = 200_000
-ALTERNATIVE = "multipart/alternative"
 _ADDRESS = re.compile(r"[^\s<>\"',;:()\[\]@]{1,64}@[^\s<>\"',;:()\[\]@]{1,255}")
 
 
@@ -90,7 +83,7 @@ def parse_message(
     """A mail that somebody else has taken apart; may raise where it makes no sense."""
     for part in message.walk():
         part.policy = SAFE
-    parts = _Parts()
+    parts = Parts()
     text = parts.read(message)[:LONGEST_TEXT]
     new, quoted = split_quoted(text)
     return _make(
@@ -179,66 +172,3 @@ def _read_date(value: str) -> datetime | None:
         return date.astimezone(UTC) if date.tzinfo else date.replace(tzinfo=UTC)
     except Exception:
         return None
-
-
-class _Parts:
-    """What is text, and what is left out."""
-
-    def __init__(self) -> None:
-        self.attachments: list[dict[str, object]] = []
-        self._seen = 0
-
-    def read(self, part: Message) -> str:
-        """The text of a part and those within it."""
-        self._seen += 1
-        if self._seen > MOST_PARTS:
-            return ""
-        kind = part.get_content_type()
-        children = read_children(part)
-        if kind.startswith("multipart/") and children:
-            if kind == ALTERNATIVE:
-                return self._choose(children)
-            texts = [self.read(child) for child in children]
-            return "\n\n".join(text for text in texts if text.strip())
-        is_text = kind in {"text/plain", "text/html"} and not self._is_attached(part)
-        # Of one that says that it has parts, and has none, the words are all there is.
-        if is_text or kind.startswith("multipart/"):
-            text = read_text(part)
-            return read_html(text) if kind == "text/html" else text
-        self._leave_out(part, kind)
-        return ""
-
-    def _choose(self, children: list[Message]) -> str:
-        """Of several forms of the same the plain one, if there is anything in it."""
-        texts = [(child.get_content_type() != "text/plain", self.read(child)) for child in children]
-        return next((text for _, text in sorted(texts, key=lambda row: row[0]) if text.strip()), "")
-
-    def _is_attached(self, part: Message) -> bool:
-        disposition = read_header(part, "content-disposition").lower()
-        return disposition.startswith("attachment") or bool(_find_name(part))
-
-    def _leave_out(self, part: Message, kind: str) -> None:
-        name = _find_name(part)
-        if within := read_children(part):
-            name = name or read_header(within[0], "subject")
-            size = sum(_measure(child) for child in within)
-        else:
-            size = len(read_content(part))
-        self.attachments.append(
-            {"name": name[:LONGEST_NAME], "type": clean(kind)[:100], "size": size}
-        )
-
-
-def _find_name(part: Message) -> str:
-    return read_parameter(part, "content-disposition", "filename") or read_parameter(
-        part, "content-type", "name"
-    )
-
-
-def _measure(message: Message) -> int:
-    """About as many octets as a mail within this one has."""
-    return sum(
-        len(payload)
-        for payload in (part.get_payload() for part in message.walk())
-        if isinstance(payload, str)
-    )
