@@ -1,6 +1,6 @@
 """Tickets in the back-office: the queue, the ticket's page, and where their forms go."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial, wraps
 from typing import TypeAlias
 from urllib.parse import quote
@@ -26,7 +26,7 @@ from django.utils import timezone
 from unfold.admin import ModelAdmin
 
 from ctxfy_support.ids import parse_id
-from support.back_office import acts
+from support.back_office import acts, mails
 from support.back_office.agents import get_agent, list_agents
 from support.back_office.export import Export
 from support.back_office.page import get_canned_text, make_context
@@ -55,7 +55,7 @@ def allow(permission: str, *methods: str) -> Callable[[View], View]:
         @wraps(view)
         def guarded(request: HttpRequest, *args: object, **kwargs: object) -> HttpResponseBase:
             if request.method in {"GET", "HEAD"} and request.method not in methods:
-                return lead_back(request, str(kwargs.get("object_id", "")))
+                return lead_back(request, kwargs)
             if not request.user.has_perm(f"support.{permission}_ticket"):
                 raise PermissionDenied
             if request.method not in methods:
@@ -67,10 +67,12 @@ def allow(permission: str, *methods: str) -> Callable[[View], View]:
     return decorate
 
 
-def lead_back(request: HttpRequest, object_id: str) -> HttpResponseRedirect:
-    """To the ticket's page or, where the address names no ticket, to the queue."""
+def lead_back(request: HttpRequest, names: Mapping[str, object]) -> HttpResponseRedirect:
+    """To the page of what the address names, a ticket or a mail, else to the queue."""
     messages.warning(request, "Nothing was sent or changed. Send it again.")
-    ticket_id = parse_id(object_id)
+    if "mail_id" in names:
+        return HttpResponseRedirect(reverse(mails.LIST))
+    ticket_id = parse_id(str(names.get("object_id", "")))
     if ticket_id is None:
         return HttpResponseRedirect(reverse(LIST))
     queue = quote(request.GET.get("queue", ""))
@@ -228,6 +230,14 @@ ACTS: dict[str, tuple[Act, str]] = {
 }
 
 
+# What an agent makes of a mail without a ticket.
+MAIL_ACTS: dict[str, View] = {
+    "attach": mails.attach_mail,
+    "discard": mails.discard_mail,
+    "restore": mails.restore_mail,
+}
+
+
 @admin.register(Ticket)
 class TicketAdmin(ModelAdmin):
     """Nobody adds, deletes or rewrites a ticket here; agents move triage, and answer."""
@@ -241,6 +251,11 @@ class TicketAdmin(ModelAdmin):
             place("bulk/", change_many, "bulk"),
             place("export/", export_queue, "export"),
             place("<str:object_id>/canned/<int:canned_id>/", show_canned, "canned"),
+            place("mail/", allow("view", "GET", "HEAD")(mails.show_mails), "mail"),
+            *(
+                place(f"mail/<str:mail_id>/{name}/", allow("change", "POST")(act), f"mail_{name}")
+                for name, act in MAIL_ACTS.items()
+            ),
             place("views/", save_view, "save_view"),
             place("views/<int:view_id>/remove/", remove_view, "remove_view"),
             *(

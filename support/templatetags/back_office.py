@@ -6,6 +6,7 @@ from typing import Protocol
 
 from django import template
 from django.contrib.auth.models import AbstractUser
+from django.template.defaultfilters import filesizeformat
 from django.utils import timezone
 from django.utils.timesince import timesince
 
@@ -114,6 +115,19 @@ def get(mapping: Mapping[str, object], key: str) -> object:
 def up_to(number: int, limit: int) -> str:
     """A count that stopped at a limit: `99+`."""
     return f"{limit}+" if number > limit else str(number)
+
+
+@register.filter
+def count_lines(text: str) -> str:
+    """How long a text is that is folded away: `12 lines`."""
+    lines = len(text.splitlines())
+    return "1 line" if lines == 1 else f"{lines:,} lines"
+
+
+@register.filter
+def octets(size: object) -> str:
+    """An attachment's size, which a mail's reader has measured: `12.5 KB`."""
+    return filesizeformat(size).replace("\xa0", " ") if isinstance(size, int) else "not measured"
 
 
 @register.filter

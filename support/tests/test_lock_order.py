@@ -13,10 +13,12 @@ from support.answering import write_reply
 from support.delivery import attempts
 from support.delivery.breaker import breaker
 from support.mail_channel import MailChannel, channel_name
-from support.models import Ticket
+from support.models import Message, Ticket
+from support.tests.back_office.test_unmatched_mail import make_mail
 from support.tests.contention import run_contention
 from support.tests.factories import TicketFactory
 from support.timeline import EventKind, make_event
+from support.unmatched_mail import AlreadySettledError, attach
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
@@ -103,6 +105,7 @@ ACTS = {
     "customer's word": lambda ticket, agent: Ticket.objects.filter(pk=ticket.pk).solve_for(agent),
     "send again": lambda ticket, agent: Ticket.objects.filter(pk=ticket.pk).queue_again(),
     "answer": lambda ticket, agent: write_reply(ticket, agent, "x", leased=False),
+    "attach": lambda ticket, agent: attach(make_mail(), ticket.pk, agent, leased=False),
 }
 
 
@@ -117,6 +120,20 @@ def test_waits_for_no_entry_in_the_timeline(two_tickets, background, agent, name
             cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
 
     assert run_meanwhile(lambda: ACTS[name](ticket, agent), note, must_wait=False)
+
+
+def test_attaches_a_mail_to_one_of_two_tickets(two_tickets, background, agent):
+    mail, (first, second) = make_mail(), two_tickets
+
+    def attach_too():
+        with pytest.raises(AlreadySettledError):
+            attach(mail, second.pk, agent, leased=False)
+
+    def hold():
+        attach(mail, first.pk, agent, leased=False)
+
+    run_meanwhile(attach_too, hold, must_wait=True)
+    assert Message.objects.get().ticket == first
 
 
 def test_holds_with_everybody_at_the_same_rows_at_once(use_mail, scripted_smtp_server):

@@ -8,7 +8,16 @@ from django.urls import reverse
 
 from accounts.models import APIKey, Plan, User
 from accounts.tests.factories import APIKeyFactory, UserFactory
-from support.models import CannedReply, Message, SavedView, Tag, Ticket, TicketEvent
+from support.models import (
+    CannedReply,
+    InboundMail,
+    Message,
+    SavedView,
+    Tag,
+    Ticket,
+    TicketEvent,
+)
+from support.tests.back_office.test_unmatched_mail import make_mail
 from support.tests.factories import TicketFactory, make_staff
 
 pytestmark = pytest.mark.django_db
@@ -35,6 +44,10 @@ PAGES = {
     ("support_ticket_bulk", "POST"): AGENTS,
     ("support_ticket_export", "POST"): AGENTS,
     ("support_ticket_save_view", "POST"): AGENTS,
+    ("support_ticket_mail", "GET"): AGENTS,
+    ("support_ticket_mail_attach", "POST"): AGENTS,
+    ("support_ticket_mail_discard", "POST"): AGENTS,
+    ("support_ticket_mail_restore", "POST"): AGENTS,
     **{
         (f"support_{model}_{page}", verb): SUPERVISORS
         for model in ("cannedreply", "tag", "savedview")
@@ -77,6 +90,7 @@ def objects():
     ticket = TicketFactory(email_status="sent")
     return {
         "support_ticket": ticket,
+        "support_ticket_mail": make_mail(),
         "support_cannedreply": CannedReply.objects.create(name="Hello", text="Hello"),
         "support_tag": Tag.objects.create(name="bug"),
         "support_savedview": SavedView.objects.create(name="Mine", query=""),
@@ -86,7 +100,7 @@ def objects():
     }
 
 
-WITHOUT_OBJECT = ("changelist", "add", "bulk", "export", "view")
+WITHOUT_OBJECT = ("changelist", "add", "bulk", "export", "view", "mail")
 
 
 @pytest.mark.parametrize(("page", "verb"), PAGES)
@@ -132,7 +146,8 @@ DATA = {
 
 def everything():
     """Every row that any of these pages could change."""
-    models = (APIKey, CannedReply, Group, Plan, Message, SavedView, Tag, Ticket, TicketEvent, User)
+    models = (APIKey, CannedReply, Group, InboundMail, Message, Plan, SavedView, Tag, Ticket,
+              TicketEvent, User)  # fmt: skip
     return {model: list(model._default_manager.order_by("pk").values()) for model in models}
 
 
@@ -143,13 +158,15 @@ def test_does_what_is_posted_for_its_roles_alone(clients, objects, use_mail, smt
     needs_object = not page.endswith(WITHOUT_OBJECT)
     url = reverse(f"admin:{page}", args=[objects[model].pk] if needs_object else [])
     ticket = objects["support_ticket"]
-    data = {"post": "yes", "tickets": ticket.pk, "user": ticket.user_id} | DATA.get(page, {})
+    data = {"post": "yes", "tickets": ticket.pk, "ticket": ticket.pk, "user": ticket.user_id}
+    data |= DATA.get(page, {})
     did = set()
     for role in ROLES:
         with transaction.atomic():
             holder = clients[role].session.get("_auth_user_id") if "release" in page else None
             unsent = "failed" if "resend" in page else "sent"
             Ticket.objects.update(assignee=holder, email_status=unsent)
+            InboundMail.objects.update(outcome="discarded" if "restore" in page else "unmatched")
             before = everything()
             answer = clients[role].post(url, data)
             b"".join(answer)  # An export does its work while it is read.
