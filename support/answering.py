@@ -166,7 +166,8 @@ def record_bounce(
 
 def find_news(ticket: Ticket, agent: AbstractUser, seen: int) -> list[TicketEvent]:
     """What was written since entry `seen`, by the agent too (a second click), and others' acts."""
-    since = TicketEvent.objects.filter(ticket=ticket, id__gt=seen).select_related("actor")
+    since = TicketEvent.objects.filter(ticket=ticket, id__gt=seen)
+    since = since.select_related("actor", "message")
     kinds = [EventKind.CLAIM, EventKind.ASSIGNEE, EventKind.STATE]
     others = Q(kind__in=kinds) & ~Q(actor=agent.pk)
     return list(since.filter(Q(kind__in=[EventKind.REPLY, EventKind.MESSAGE]) | others))

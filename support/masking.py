@@ -58,6 +58,20 @@ def mask_parts(parts: Sequence[object]) -> tuple[list[object], "Masking"]:
     return masked, masking
 
 
+_OUR_KIND, _CARD_KIND = "Ctxfy API key", "card number"
+_KINDS = (*(row.kind for row in FORMATS), _OUR_KIND, _CARD_KIND)
+_PLACEHOLDER = re.compile(r"\[([^\[\]\n]{1,100}) removed\]")
+
+
+def find_placeholders(text: str) -> list[str]:
+    """What masking left in a text, each kind and prefix once; anybody can write such words, too.
+
+    Of the first 50 of them, for it is asked of every message that a page shows.
+    """
+    found = dict.fromkeys(_PLACEHOLDER.findall(text)) if " removed]" in text else {}
+    return [words for words in list(found)[:50] if any(kind in words for kind in _KINDS)]
+
+
 @dataclass
 class Masking:
     """One request's masking: how many secrets it has found, and which keys of ours among them."""
@@ -102,7 +116,7 @@ class Masking:
             if not keys.is_well_formed(key):
                 return key
             self.own_keys.add(key)
-            return self._replace("Ctxfy API key", key[: keys.SHOWN_CHARACTERS])
+            return self._replace(_OUR_KIND, key[: keys.SHOWN_CHARACTERS])
 
         return pattern.sub(replace, text)
 
@@ -120,6 +134,6 @@ class Masking:
         def replace(match: re.Match[str]) -> str:
             if not is_card_number(match[0]):
                 return match[0]
-            return self._replace("card number", match[0][:SHOWN_DIGITS])
+            return self._replace(_CARD_KIND, match[0][:SHOWN_DIGITS])
 
         return CARD.sub(replace, text) if _FOUR_DIGITS.search(text) else text

@@ -6,9 +6,9 @@ is alive. If it dies, the lease ends and another sender claims the row. Every ti
 about a claim is the database's, so hosts need not agree on the hour.
 
 Whoever locks several rows keeps one order, so that no two wait for each other: tickets, then
-messages, then timeline entries, then mails that came in, each table by primary key
-(in_lock_order). Nobody locks a row
-against those who only refer to it, for no key ever changes; so an entry's INSERT waits for nobody.
+messages, then timeline entries, then mails that came in, each table by primary key (in_lock_order).
+Nobody locks a row against those who only refer to it, for no key ever changes; so an entry's INSERT
+waits for nobody.
 """
 
 import random

@@ -86,12 +86,12 @@ def reply(request: HttpRequest, ticket: Ticket) -> Question | None:
     then = TicketState(form.cleaned_data["then"] or TicketState.WAITING)
     is_others = ticket.assignee_id not in (None, agent.pk)
     if is_others and not form.cleaned_data["confirmed"]:
-        return {"reply_text": text, "asks": True, "news": find_news(ticket, agent, seen)}
+        return _ask_first(text, then, find_news(ticket, agent, seen), is_others=True)
     inline = attempts.sends_inline()
     try:
         written = write_reply(ticket, agent, text, leased=inline, seen=seen, state=then)
     except SomethingHappenedError as news:
-        return {"reply_text": text, "asks": True, "news": news.events}
+        return _ask_first(text, then, news.events, is_others=is_others)
     if written.email_status == EmailStatus.STORED:
         messages.success(request, "Your answer is kept: the customer reads it through the API.")
         return None
@@ -104,8 +104,22 @@ def reply(request: HttpRequest, ticket: Ticket) -> Question | None:
     return None
 
 
+def _ask_first(
+    text: str, then: TicketState, news: list[TicketEvent], *, is_others: bool
+) -> Question:
+    """`is_others`: the ticket is somebody else's."""
+    by_customer = [event for event in news if event.message and not event.message.is_answer]
+    return {
+        "reply_text": text,
+        "asks": True,
+        "then": then.value,
+        "news": news,
+        "is_customers_news": bool(news) and len(by_customer) == len(news) and not is_others,
+    }
+
+
 def resend(request: HttpRequest, ticket: Ticket) -> None:
-    """Send the ticket's mail again, or that of the reply which is named."""
+    """Send the ticket's mail again, or that of the message which is named."""
     rows: OutboxQuerySet[Ticket] | OutboxQuerySet[Message] = Ticket.objects.filter(pk=ticket.pk)
     if chosen := request.POST.get("reply"):
         rows = Message.objects.filter(ticket=ticket, pk=parse_id(chosen) or UUID(int=0))

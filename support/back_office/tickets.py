@@ -32,6 +32,7 @@ from support.back_office.export import Export
 from support.back_office.page import get_canned_text, make_context
 from support.back_office.queue import CHOICES, PER_PAGE, Queue
 from support.back_office.tabs import COUNT_LIMIT, TAB_COUNT_LIMIT, TABS
+from support.back_office.thread import find_last_messages
 from support.models import SavedView, Tag, Ticket, TicketState
 from support.saved_views import MOST_VIEWS
 from support.triage import Priority
@@ -86,11 +87,13 @@ def lead_back(request: HttpRequest, names: Mapping[str, object]) -> HttpResponse
 def show_queue(request: HttpRequest) -> HttpResponse:
     agent = get_agent(request)
     queue = Queue(agent, request.GET)
+    rows = queue.rows()
     context = {
         **admin.site.each_context(request),
         "title": "Tickets",
         "queue": queue,
-        "rows": queue.rows(),
+        "rows": rows,
+        "last_messages": find_last_messages(rows),
         "tabs": TABS,
         "tab_counts": queue.tab_counts(),
         "tab_limit": TAB_COUNT_LIMIT,
@@ -114,13 +117,20 @@ def show_queue(request: HttpRequest) -> HttpResponse:
 def show_ticket(request: HttpRequest, object_id: str) -> HttpResponse:
     """The ticket's page. Nothing is posted here: every act has an address of its own.
 
-    `?canned=<id>` puts a canned reply into the box, for browsers without script.
+    `?canned=<id>` puts a canned reply into the box, for browsers without script. `?before=<id>`
+    shows what came before that entry of the timeline.
     """
-    ticket, chosen = get_ticket(object_id), request.GET.get("canned", "")
-    extra = {}
-    if chosen.isdecimal() and len(chosen) < 16 and request.user.has_perm("support.reply_ticket"):
-        extra["reply_text"] = get_canned_text(int(chosen), ticket, get_agent(request))
-    return _show(request, ticket, request.GET.get("queue", ""), **extra)
+    ticket, chosen = get_ticket(object_id), _find_number(request, "canned")
+    extra: dict[str, object] = {}
+    if chosen is not None and request.user.has_perm("support.reply_ticket"):
+        extra["reply_text"] = get_canned_text(chosen, ticket, get_agent(request))
+    before = _find_number(request, "before")
+    return _show(request, ticket, request.GET.get("queue", ""), extra, before=before)
+
+
+def _find_number(request: HttpRequest, name: str) -> int | None:
+    given = request.GET.get(name, "")
+    return int(given) if given.isdecimal() and len(given) < 16 else None
 
 
 @allow("reply", "GET", "HEAD")
@@ -130,14 +140,22 @@ def show_canned(request: HttpRequest, object_id: str, canned_id: int) -> JsonRes
     return JsonResponse({"text": text})
 
 
-def _show(request: HttpRequest, ticket: Ticket, queue: str, **extra: object) -> TemplateResponse:
+def _show(
+    request: HttpRequest,
+    ticket: Ticket,
+    queue: str,
+    extra: Mapping[str, object],
+    *,
+    before: int | None = None,
+) -> TemplateResponse:
     context = {
         **admin.site.each_context(request),
         "title": "Ticket",
         "can_change": request.user.has_perm("support.change_ticket"),
         "can_reply": request.user.has_perm("support.reply_ticket"),
         "is_fullwidth": "1",
-        **make_context(get_agent(request), ticket, queue, **extra),
+        **make_context(get_agent(request), ticket, queue, before=before),
+        **extra,
     }
     return TemplateResponse(request, "admin/support/ticket/page.html", context)
 
@@ -161,7 +179,7 @@ def act_on(request: HttpRequest, object_id: str, act: Act) -> HttpResponse:
     queue = request.POST.get("queue", "")
     question = act(request, ticket)
     if question is not None:
-        return _show(request, get_ticket(object_id), queue, **question)
+        return _show(request, get_ticket(object_id), queue, question)
     if request.POST.get("next") == "list":
         return to_queue(request)
     return HttpResponseRedirect(f"{reverse(PAGE, args=[ticket.pk])}?queue={quote(queue)}")

@@ -10,6 +10,8 @@ from django.template.defaultfilters import filesizeformat
 from django.utils import timezone
 from django.utils.timesince import timesince
 
+from support.messages import Message
+from support.outbox import EmailStatus
 from support.timeline import EventKind, TicketEvent
 
 register = template.Library()
@@ -88,6 +90,24 @@ def shown_name(person: AbstractUser | None) -> str:
 def icon(event: TicketEvent) -> str:
     # A later release, beside this one or rolled back, may know more kinds.
     return EVENT_ICONS.get(event.kind, "history")
+
+
+@register.filter
+def mail_words(message: Message) -> str:
+    """What became of a message's mail; of a customer's, which is for us, only trouble."""
+    match message.email_status:
+        case EmailStatus.SENT if message.delivered_at:
+            return f"Delivered {message.delivered_at:%-d %b %Y %H:%M} UTC"
+        case EmailStatus.SENT:
+            words = ("Sent", "")
+        case EmailStatus.PENDING:
+            words = ("Not sent yet", "Not mailed to support yet")
+        case EmailStatus.FAILED:
+            is_bounced = message.last_error.startswith("Bounced")
+            words = ("Came back" if is_bounced else "Not sent", "Not mailed to support")
+        case _:
+            words = ("Not mailed", "")
+    return words[0] if message.is_answer else words[1]
 
 
 @register.filter

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ctxfy_support.tests.processes import PROJECT_DIRECTORY
-from support.masking import Masking
+from support.masking import Masking, find_placeholders
 from support.secret_formats import FORMATS
 from support.tests.secret_corpus import read_no_secrets, read_secrets
 
@@ -133,3 +133,10 @@ def test_sees_a_cost_that_grows_as_the_square(monkeypatch):
     monkeypatch.setattr("support.masking._HINTS", [("a", slow)])
     monkeypatch.setattr("support.masking.FORMATS", [slow])
     assert grows_too_fast("a", size=1_000)
+
+
+def test_finds_again_what_it_has_left():
+    for text, _, count in SECRETS:
+        masked, _ = mask(text)
+        assert 1 <= len(find_placeholders(masked)) <= count, masked
+    assert find_placeholders("[the file removed], [GitHub token], removed") == []

@@ -193,7 +193,7 @@ def test_asks_for_each_permission_by_itself(clients, objects):
         url = reverse(f"admin:support_ticket_{name}", args=[ticket.pk])
         assert clients["Agents"].post(url, {"text": "x"}).status_code == status
     url = reverse("admin:support_ticket_change", args=[ticket.pk])
-    assert "Send answer" not in clients["Agents"].get(url).content.decode()
+    assert "Send and wait" not in clients["Agents"].get(url).content.decode()
 
 
 def test_sends_strangers_to_the_login_page(clients):

@@ -111,7 +111,7 @@ def test_gets_an_agent_through_the_day(bea, service, smtp_server, browse):
     page.get_by_label("Insert a canned reply").select_option("Refund")
     # Its text is asked for, and an empty answer is not sent.
     expect(page.get_by_label("Your answer")).to_have_value(re.compile("the refund is on its way"))
-    page.get_by_role("button", name="Send answer").click()
+    page.get_by_role("button", name="Send and wait").click()
     see(page, "Your answer went to ada@example.com")
     assert len(smtp_server.messages) == 1
     assert "the refund is on its way" in Message.objects.get().text
@@ -215,14 +215,14 @@ def test_keeps_what_was_typed_until_it_is_sent(bea, service, smtp_server, browse
     assert page.get_by_label("Your answer").input_value() == "It is mended.\n\nBea"
 
     page.context.clear_cookies(name="sessionid")
-    page.get_by_role("button", name="Send answer").click()
+    page.get_by_role("button", name="Send and wait").click()
     page.get_by_label("Username").fill("bea")
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Log in").click()
     see(page, "Nothing was sent or changed.")
     see(page, "Draft restored")
     assert not Message.objects.exists()
-    page.get_by_role("button", name="Send answer").click()
+    page.get_by_role("button", name="Send and wait").click()
     see(page, "Your answer went to ada@example.com")
     assert Message.objects.get().text == "It is mended.\n\nBea"
     assert page.get_by_label("Your answer").input_value() == ""
@@ -263,7 +263,7 @@ def test_says_first_that_somebody_answered(bea, service, smtp_server, browse):
     ticket.claim_for(colleague, instead_of=None)
     reply = Message.objects.create(ticket=ticket, to="a@x.example", text="x", email_status="sent")
     make_event(ticket.pk, colleague, EventKind.REPLY, message_id=reply.pk).save()
-    page.get_by_role("button", name="Send answer").click()
+    page.get_by_role("button", name="Send and wait").click()
     question = page.get_by_role("alertdialog")
     assert "cem answered a moment ago" in question.inner_text()
     assert question.evaluate("(element) => element === document.activeElement")
@@ -272,7 +272,7 @@ def test_says_first_that_somebody_answered(bea, service, smtp_server, browse):
     question.get_by_role("link", name="Leave it unsent").click()
     see(page, "Draft restored")
     # What was begun before the colleague's answer asks again, however often the page was seen.
-    page.get_by_role("button", name="Send answer").click()
+    page.get_by_role("button", name="Send and wait").click()
     page.get_by_role("alertdialog").get_by_role("button", name="Send anyway").click()
     see(page, "Your answer went to ada@example.com")
     assert kept_drafts(page) == []
@@ -302,7 +302,7 @@ def test_works_without_script(bea, service, smtp_server, browse):
     page.get_by_label("Insert a canned reply").select_option("Refund")
     page.get_by_role("button", name="Insert").click()
     assert page.get_by_label("Your answer").input_value() == f"Hello {ticket.user.username}"
-    page.get_by_role("button", name="Send answer").click()
+    page.get_by_role("button", name="Send and wait").click()
     see(page, "Your answer went to ada@example.com")
 
 
