@@ -3,6 +3,7 @@
 import pytest
 from django.core.management import CommandError, call_command
 from django.urls import reverse
+from django.utils import timezone
 
 from accounts.tests.factories import PlanFactory
 from support.models import CannedReply, Message, SavedView, Ticket
@@ -32,6 +33,19 @@ def test_shows_something_on_every_page(desk):
     assert CannedReply.objects.exists()
     assert SavedView.objects.exists()
     assert desk.get(reverse("admin:index")).context["solution"] is not None
+
+
+def test_shows_conversations(desk):
+    for _ in range(2):
+        create("--count", "150")
+    assert set(Message.objects.values_list("via", flat=True)) == {"api", "mail", "back-office"}
+    for message in Message.objects.exclude(via="back-office").select_related("ticket"):
+        assert message.ticket.state != "waiting"
+        assert message.ticket.first_replied_at < message.created_at <= timezone.now()
+    bounced = Message.objects.filter(last_error__startswith="Bounced")
+    assert {message.ticket.state for message in bounced} == {"open"}
+    page = desk.get(reverse("admin:support_ticket_mail"))
+    assert len(page.context["rows"]) == 2
 
 
 def test_queues_no_mail():

@@ -4,6 +4,7 @@ import random
 from argparse import ArgumentParser
 from collections.abc import Sequence
 from datetime import timedelta
+from hashlib import sha256
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
@@ -12,10 +13,17 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 from django.utils import timezone
 
-from support.demonstration import TEXTS, Story
-from support.models import CannedReply, Message, SavedView, Tag, Ticket, TicketEvent
-from support.outbox import EmailStatus
-from support.timeline import EventKind, make_event
+from support.demonstration import TEXTS, Story, Timeline
+from support.inbound_mail import Outcome, Way
+from support.models import (
+    CannedReply,
+    InboundMail,
+    Message,
+    SavedView,
+    Tag,
+    Ticket,
+    TicketEvent,
+)
 
 VIEWS = {
     "Urgent and unassigned": "tab=unassigned&priority=4",
@@ -53,6 +61,7 @@ class Command(BaseCommand):
             stories.sort(key=lambda story: story.created_at)
             tickets = self.create_tickets(stories)
             self.create_timelines(stories, tickets)
+            self.create_mails(tickets)
             self.create_desk()
         self.stdout.write(f"created {len(tickets)} tickets")
 
@@ -101,7 +110,7 @@ class Command(BaseCommand):
             Ticket(
                 user=story.account,
                 created_at=story.created_at,
-                updated_at=story.solved_at or story.replied_at or story.created_at,
+                updated_at=story.updated_at,
                 type=story.type,
                 reply_address=story.reply_address,
                 message=story.message,
@@ -127,44 +136,33 @@ class Command(BaseCommand):
         return tickets
 
     def create_timelines(self, stories: list[Story], tickets: list[Ticket]) -> None:
-        replies, events = [], []
-        for story, ticket in zip(stories, tickets, strict=True):
-            agent, at = story.agent, story.created_at + timedelta(minutes=2)
-            if agent is None:
-                continue
-            events.append(make_event(ticket.pk, agent, EventKind.CLAIM, "nobody", agent, at=at))
-            events.append(make_event(ticket.pk, agent, EventKind.STATE, "new", "open", at=at))
-            if story.note:
-                events.append(make_event(ticket.pk, agent, EventKind.NOTE, text=story.note, at=at))
-            if story.replied_at:
-                reply = Message(
-                    ticket=ticket,
-                    author_id=agent.pk,
-                    to=ticket.reply_address,
-                    text=f"Hello {story.account.first_name},\n\n{story.answer}\n\n{agent}",
-                    created_at=story.replied_at,
-                    sent_at=story.replied_at,
-                    email_status=EmailStatus.SENT,
-                    attempts=1,
-                )
-                replies.append(reply)
-                events.append(
-                    make_event(
-                        ticket.pk,
-                        agent,
-                        EventKind.REPLY,
-                        after=reply.to,
-                        message_id=reply.pk,
-                        at=story.replied_at,
-                    )
-                )
-            if story.state != "open":
-                moved = story.solved_at or story.replied_at or at
-                events.append(
-                    make_event(ticket.pk, agent, EventKind.STATE, "open", story.state, at=moved)
-                )
-        Message.objects.bulk_create(replies)
-        TicketEvent.objects.bulk_create(events)
+        timelines = [
+            Timeline(story, ticket) for story, ticket in zip(stories, tickets, strict=True)
+        ]
+        # One answer came back.
+        waiting = [line for line in timelines if line.story.state == "waiting" and line.messages]
+        for line in waiting[-1:]:
+            line.bounce()
+            line.ticket.save(update_fields=["state"])
+        Message.objects.bulk_create(row for line in timelines for row in line.messages)
+        TicketEvent.objects.bulk_create(row for line in timelines for row in line.events)
+
+    def create_mails(self, tickets: list[Ticket]) -> None:
+        """Mail without a ticket, the same however often this runs."""
+        addresses = (ticket.reply_address for ticket in reversed(tickets))
+        sender = next((text for text in addresses if "@" in text), "somebody@example.com")
+        for number, mail in enumerate(TEXTS["mails"]):
+            InboundMail.objects.get_or_create(
+                digest=sha256(mail["subject"].encode()).hexdigest(),
+                defaults=mail
+                | {
+                    "way": Way.IMAP,
+                    "outcome": Outcome.UNMATCHED,
+                    "sender": mail["sender"].replace("{address}", sender),
+                    "recipient": "support@ctxfy.example",
+                    "received_at": self.now - timedelta(hours=5 - number),
+                },
+            )
 
     def create_desk(self) -> None:
         for canned in TEXTS["canned"]:
