@@ -19,7 +19,7 @@ from support.back_office.tabs import TAB_COUNT_LIMIT, count_up_to
 from support.delivery import attempts
 from support.hearing import TicketClosedError
 from support.inbound_mail import InboundMail, Outcome
-from support.models import Ticket
+from support.models import Ticket, TicketState
 from support.templatetags.back_office import long_age, shown_name
 from support.unmatched_mail import AlreadySettledError, attach, discard, restore
 
@@ -133,6 +133,7 @@ def _find_suggestions(
     senders = {mail.sender.lower() for mail in mails if mail.sender}
     newest = shown.order_by("-created_at", "-id")
     recent = newest.alias(address=Lower("reply_address")).filter(address__in=senders)
+    recent = recent.exclude(state=TicketState.CLOSED)
     bound = Ticket.objects.order_by("-created_at", "-id").values_list("created_at", flat=True)
     for since in bound[RECENT_TICKETS - 1 : RECENT_TICKETS] if senders else ():
         recent = recent.filter(created_at__gte=since)

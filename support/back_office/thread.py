@@ -13,7 +13,7 @@ from support.mailboxes import find_mailbox, is_same_mailbox
 from support.masking import find_placeholders
 from support.messages import Via
 from support.models import Message, Ticket
-from support.timeline import TicketEvent
+from support.timeline import EventKind, TicketEvent
 
 ENTRIES_SHOWN = 500
 
@@ -51,6 +51,15 @@ class Thread:
     # Where the page of what came before begins; None where there is nothing.
     earlier: int | None
 
+    @property
+    def last_sender(self) -> str:
+        """Where the customer's last message came from, if not from the ticket's reply address."""
+        heard = (entry for entry in reversed(self.entries) if entry.event.kind == EventKind.MESSAGE)
+        last = next(heard, None)
+        if last is None or last.event.message is None or not last.sender_text:
+            return ""
+        return last.event.message.sender
+
 
 def load_thread(ticket: Ticket, keys: list[LeakedKey], before: int | None) -> Thread:
     """Of a thread without end the newest 500 entries, or those before entry `before`."""
@@ -78,7 +87,7 @@ def _make_entry(
     attached: dict[UUID | None, AbstractUser | None],
 ) -> Entry:
     message = event.message
-    if message is None or message.is_answer or event.kind != "message":
+    if message is None or event.kind != EventKind.MESSAGE:
         return Entry(event)
     return Entry(
         event,

@@ -74,7 +74,7 @@ def test_says_who_wrote_which_way(desk, agent, ticket, use_mail, smtp_server):
 def test_says_that_an_answer_waits_for_the_api(desk, agent, ticket):
     write_reply(ticket, agent, "In answer", leased=False)
     page = card(page_of(desk, ticket), "In answer")
-    assert "answered, for the API" in page
+    assert "answered, to be read through the API" in page
     assert "Not mailed" in page
 
 
@@ -256,6 +256,14 @@ def test_says_where_the_customers_answer_goes(desk, provider, ticket, settings):
     assert "goes to the support mailbox, not here" in page_of(desk, ticket)
     settings.SUPPORT_EMAIL_REPLIES = "replies@example.com"
     assert "by mail or API, comes back here" in page_of(desk, ticket)
+
+
+def test_says_that_the_answer_goes_elsewhere_than_the_last_mail_came_from(desk, provider, ticket):
+    write_mail(ticket, "eve@elsewhere.example")
+    words = "last message came from eve@elsewhere.example. Your answer goes to ada@example.com."
+    assert words in page_of(desk, ticket)
+    write_mail(ticket, "ada@example.com")
+    assert "last message came from" not in page_of(desk, ticket)
 
 
 def test_asks_where_the_customer_wrote_meanwhile(desk, provider, ticket):
