@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 from django.contrib.auth.models import AbstractUser
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, OuterRef, Q, Subquery
 from django.db.models.functions import Left
 from django.http import QueryDict
 from django.utils import timezone
@@ -325,20 +325,23 @@ class Queue:
     def rows(self) -> list[Ticket]:
         """The page's tickets with what a list shows.
 
-        Each has `opening`, its first characters, and `is_answer_failed`.
+        Each has `opening`, its first characters, `is_answer_failed`, and `last_message`, the id of
+        the newest message of its thread.
         """
         if not self.count:
             return []
         ids = self.page_ids()
+        of_ticket = Message.objects.filter(ticket=OuterRef("pk"))
+        thread = of_ticket.order_by("-created_at", "-id").values("pk")
         found = (
             Ticket.objects.filter(pk__in=ids)
             .select_related("user", "assignee")
             .prefetch_related("tags")
             .annotate(
                 opening=Left("message", OPENING_CHARACTERS),
-                is_answer_failed=Exists(
-                    Message.objects.filter(ticket=OuterRef("pk"), email_status=EmailStatus.FAILED)
-                ),
+                is_answer_failed=Exists(of_ticket.filter(email_status=EmailStatus.FAILED)),
+                # One step into the index of threads, however long they are.
+                last_message=Subquery(thread[:1]),
             )
             .defer("message", "attempt_log")
         )

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from django.contrib.auth.models import AbstractUser
-from django.db.models import OuterRef, Subquery
 
 from support.inbound_mail import InboundMail
 from support.leaked_keys import LeakedKey
@@ -124,19 +123,8 @@ def _find_attached(events: list[TicketEvent]) -> dict[UUID | None, AbstractUser 
 
 
 def find_last_messages(tickets: Iterable[Ticket]) -> dict[UUID, Message]:
-    """The newest message of each ticket's thread, by the ticket's id, without its texts.
-
-    A ticket with nothing but its own is left out. Each is one step into the index of threads,
-    however long they are.
-    """
-    ids = [ticket.pk for ticket in tickets]
-    thread = Message.objects.filter(ticket=OuterRef("pk")).order_by("-created_at", "-id")
-    newest = (
-        Ticket.objects.filter(pk__in=ids)
-        .order_by()
-        .annotate(last=Subquery(thread.values("pk")[:1]))
-    )
-    keys = [key for key in newest.values_list("last", flat=True) if key] if ids else []
+    """What `last_message` of the queue's rows names, by the ticket's id, without its texts."""
+    keys = [key for ticket in tickets if (key := getattr(ticket, "last_message", None))]
     rows = Message.objects.filter(pk__in=keys).select_related("author").order_by()
     rows = rows.defer("text", "quoted", "attachments", "attempt_log")
     return {row.ticket_id: row for row in rows} if keys else {}
