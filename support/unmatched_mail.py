@@ -15,6 +15,8 @@ from support.messages import Message, Via
 from support.outbox import in_lock_order
 
 NO_TEXT = "(This mail has no text.)"
+# Characters; of one that could not be read the row keeps all of it.
+LONGEST_RAW = 60_000
 
 
 class AlreadySettledError(Exception):
@@ -69,7 +71,7 @@ def _hear(mail: InboundMail) -> Heard:
 
     Masked again, which changes nothing in what was masked when it came.
     """
-    text, quoted = mail.text.strip() or NO_TEXT, mail.quoted or mail.raw
+    text, quoted = mail.text.strip() or NO_TEXT, mail.quoted or mail.raw[:LONGEST_RAW]
     masking = Masking()
     if settings.REDACT_SECRETS:
         text, quoted = masking.mask(text), masking.mask(quoted)

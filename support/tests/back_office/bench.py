@@ -88,6 +88,7 @@ PAGES = {
     "search account": {"tab": "all", "q": BUSY_ACCOUNT},
     "search address": {"tab": "all", "q": "customer77@example.com"},
     "search in open": {"tab": "open", "q": "invoice"},
+    "mail without a ticket": "mails",
     "ticket, oldest of all": "oldest",
     "ticket, in the middle": "middle",
     "ticket, in the open queue": "open",
@@ -106,6 +107,8 @@ def address(page):
 
     if page is None:
         return reverse("admin:index")
+    if page == "mails":
+        return reverse("admin:support_ticket_mail")
     if isinstance(page, dict):
         known = {"busy": User.objects.get(username=BUSY_ACCOUNT).pk}
         known |= {tag.name: tag.pk for tag in Tag.objects.all()}

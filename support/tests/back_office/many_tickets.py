@@ -89,6 +89,18 @@ INSERT INTO support_replies (
         1, '', '[]', id, assignee_id, reply_address, 'It is mended.'
     FROM support_tickets
     WHERE assignee_id IS NOT NULL AND (token_balance % 10 = 4 OR type = 'partnership');
+INSERT INTO support_replies (
+    id, created_at, updated_at, email_status, attempts, last_error, attempt_log, ticket_id,
+    "to", text, via)
+    SELECT gen_random_uuid(), created_at + interval '4 hours', created_at, 'sent', 1, '', '[]', id,
+        'support@example.com', 'It happened again.', 'api'
+    FROM support_tickets WHERE token_balance % 20 = 4;
+INSERT INTO support_inbound_mails (
+    id, received_at, way, digest, outcome, reason, sender, recipient, subject, text, quoted, raw)
+    SELECT gen_random_uuid(), created_at, 'imap', id::text,
+        CASE type WHEN 'partnership' THEN 'unmatched' ELSE 'stored' END,
+        '', reply_address, 'support@example.com', 'Re: your answer', 'It happened again.', '', ''
+    FROM support_tickets WHERE token_balance % 20 = 4 OR type = 'partnership';
 """
 # The outage day: as many mails wait as a worker needs minutes for. They have been tried before.
 WAIT = """

@@ -20,6 +20,7 @@ PICTURES = [
     ("queue-dark", QUEUE, "dark", 1360, 850),
     ("ticket", None, "light", 1360, 980),
     ("ticket-dark", None, "dark", 1360, 980),
+    ("mail-without-a-ticket", "/admin/support/ticket/mail/", "light", 1360, 820),
     ("dashboard", "/admin/", "light", 1360, 820),
     ("queue-phone", QUEUE, "light", 375, 780),
 ]
@@ -56,7 +57,7 @@ def take(browser, url, name, address, theme, width, height):
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Log in").click()
     page.wait_for_url("**/admin/")
-    page.goto(url + (address or "/admin/support/ticket/?tab=waiting"))
+    page.goto(url + (address or "/admin/support/ticket/?tab=all&state=solved"))
     if address is None:
         open_a_ticket_with_everything(page, url)
     page.wait_for_load_state("networkidle")
@@ -65,13 +66,14 @@ def take(browser, url, name, address, theme, width, height):
 
 
 def open_a_ticket_with_everything(page, url):
-    """Go to the first ticket that has a note and an answer."""
+    """Go to the first ticket that has a note, an answer and a customer's mail."""
     links = [link.get_attribute("href") for link in page.locator("[data-open]").all()]
     for link in links:
         page.goto(url + link)
-        if page.locator(".cx-note").count() and page.locator(".cx-reply").count():
+        parts = (".cx-note", ".cx-reply", ".cx-quoted")
+        if all(page.locator(part).count() for part in parts):
             return
-    raise AssertionError("no ticket has a note and an answer")
+    raise AssertionError("no ticket has a note, an answer and a mail")
 
 
 def main():

@@ -160,13 +160,40 @@ def test_tells_a_bounce_and_sends_again(desk, provider, ticket):
     assert (reply.email_status, len(provider.messages)) == ("sent", 2)
 
 
-def test_tells_an_automatic_answer(desk, ticket):
-    make_event(ticket.pk, None, EventKind.AUTOMATIC, text="Out of <b>office</b>").save()
+def test_tells_a_bounce_of_what_went_to_support(desk, ticket):
+    for message in (None, write(ticket)):
+        message_id = message and message.pk
+        kind, text = EventKind.BOUNCE, "552 5.2.2 mailbox full"
+        make_event(ticket.pk, None, kind, "new", "new", text=text, message_id=message_id).save()
+    page = page_of(desk, ticket)
+    assert page.count("The mail to support came back</strong>: 552 5.2.2 mailbox full.") == 2
+    assert "The answer" not in page
+    assert "Somebody" not in page
+
+
+def test_tells_an_automatic_answer(desk, agent, ticket):
+    make_event(
+        ticket.pk, None, EventKind.AUTOMATIC, text="a@x.example: Out of <b>office</b>"
+    ).save()
     make_event(ticket.pk, None, EventKind.AUTOMATIC).save()
     page = page_of(desk, ticket)
-    assert "An automatic mail came</strong>: Out of &lt;b&gt;office&lt;/b&gt;." in page
-    assert page.count("It is no message of the customer and moves nothing.") == 2
+    assert "moves nothing: a@x.example: Out of &lt;b&gt;office&lt;/b&gt;" in page
+    assert page.count("An automatic mail came</strong>") == 2
     assert "Somebody" not in page
+
+
+def test_tells_what_the_provider_says_of_an_answer(desk, agent, ticket):
+    reply = write_reply(ticket, agent, "In answer", leased=False)
+    text = "The recipient of this mail reported it as spam"
+    make_event(ticket.pk, None, EventKind.AUTOMATIC, text=text, message_id=reply.pk).save()
+    page = page_of(desk, ticket)
+    assert f"The mail provider says</strong> of the answer to ada@example.com: {text}" in page
+    assert "An automatic mail came" not in page
+
+
+def test_says_that_a_mail_has_no_text(desk, ticket):
+    write_mail(ticket, text="")
+    assert "It has no text." in page_of(desk, ticket)
 
 
 def test_says_when_it_was_delivered(desk, provider, ticket):
