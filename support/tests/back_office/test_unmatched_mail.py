@@ -161,7 +161,17 @@ def test_is_not_attached_to_a_closed_ticket(desk):
     assert InboundMail.objects.get().outcome == "unmatched"
 
 
-def test_is_discarded_and_restore(desk, agent):
+def test_suggests_no_closed_ticket(desk):
+    TicketFactory(reply_address="ada@example.com", state="closed", message="Over")
+    held = TicketFactory(reply_address="eve@x.example", state="closed", message="Held")
+    make_mail(ticket=held)
+    page = look(desk)
+    assert ">Over<" not in page
+    assert "Takes no message:" in page
+    assert "Attach to this" not in page
+
+
+def test_is_discarded_and_put_back(desk, agent):
     mail = make_mail()
     page = settle(desk, "discard", mail)
     assert "Discarded: “Re: Charged twice” from ada@example.com." in page
