@@ -5,6 +5,7 @@ import time
 import pytest
 
 from support.answering import write_reply
+from support.inbound_mail import InboundMail
 from support.models import Message, Ticket
 from support.outbox import EmailStatus
 from support.tests.inbox.mails import make_dsn
@@ -90,6 +91,18 @@ def test_by_mail_needs_the_token(deliver, answer, address):
     other = address.replace("+", "+x")
     report = make_dsn("support@example.com", f"<{answer.pk}@tickets.ctxfy>", other)
     deliver(report, "support@example.com", "")
+    answer.refresh_from_db()
+    assert answer.email_status == "sent"
+
+
+def test_that_somebody_attached_is_none(deliver, answer, address):
+    """It names a ticket only where the mail is the report itself."""
+    to = "help@ctxfy.example"
+    report = make_dsn(to, f"<{answer.pk}@tickets.ctxfy>", address)
+    for line in (b"Return-Path: <>\r\n", b"Auto-Submitted: auto-replied\r\n"):
+        report = report.replace(line, b"")
+    deliver(report.replace(b"multipart/report", b"multipart/mixed"), to)
+    assert InboundMail.objects.get().outcome == "unmatched"
     answer.refresh_from_db()
     assert answer.email_status == "sent"
 

@@ -1,9 +1,12 @@
 """Whatever comes in, nothing raises and nothing is lost; `generated.py` posts thousands of them."""
 
+from email.parser import BytesParser
+
 import pytest
 
 from support.inbound_mail import InboundMail, Way
-from support.inbox.parsing import parse_raw
+from support.inbox.parsing import LARGEST_MAIL_BYTES, MOST_LINES, bound, parse_raw
+from support.inbox.reading import MOST_PARAMETERS, SAFE
 from support.inbox.receiving import receive_raw
 from support.models import Message
 from support.reply_addresses import find_reply_address
@@ -67,6 +70,13 @@ def test_cost_no_more_than_their_size(name):
     raw = HOSTILE[name]
     mail = parse_raw(raw)
     assert len(mail.text) + len(mail.quoted) + len(mail.raw) <= 420_000
+
+
+def test_are_bounded_before_they_are_parsed():
+    assert bound(HOSTILE["many lines"]).count(b"\n") < MOST_LINES
+    assert len(bound(b"x" * (LARGEST_MAIL_BYTES + 1))) == LARGEST_MAIL_BYTES
+    mail = BytesParser(policy=SAFE).parsebytes(HOSTILE["a parameter without end"] + b"\n\nx")
+    assert mail["Content-Type"].count(";") < MOST_PARAMETERS
 
 
 def test_that_cannot_be_read_are_kept_for_an_agent(sendgrid, ticket, address):

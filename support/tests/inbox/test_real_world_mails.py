@@ -7,7 +7,7 @@ import pytest
 from support.inbound_mail import InboundMail, Way
 from support.inbox.receiving import receive_raw
 from support.tests.inbox.mails import CORPUS
-from support.tests.inbox.sendgrid import INBOUND, make_parsed_form
+from support.tests.inbox.sendgrid import INBOUND, make_parsed_form, make_raw_form
 
 pytestmark = pytest.mark.django_db
 EXPECTED = tomllib.loads((CORPUS / "expected.toml").read_text())
@@ -37,6 +37,13 @@ def test_is_read_as_a_person_reads_it(name, ticket, address):
     assert message.quoted.endswith(expected.get("quoted", ""))
     assert bool(message.quoted) == ("quoted" in expected)
     assert [row["name"] for row in message.attachments] == expected.get("attachments", [])
+
+
+@pytest.mark.parametrize("name", ["eight_bit_headers", "wrong_charset", "utf8_headers"])
+def test_keeps_its_bytes_on_the_way(name, sendgrid, ticket, address):
+    """In a field that SendGrid calls UTF-8 stands the mail as it came, whatever it is."""
+    sendgrid(INBOUND, make_raw_form(read(name, address), address))
+    assert ticket.messages.get().text == EXPECTED[name]["text"]
 
 
 @pytest.mark.parametrize("name", EXPECTED)
