@@ -302,7 +302,7 @@ SUPPORT_EMAIL_SENDER = environment.choice(
     "SUPPORT_EMAIL_SENDER", "sendgrid", ("sendgrid", "google", "console")
 )
 SUPPORT_EMAIL_DELIVERY = environment.choice(
-    "SUPPORT_EMAIL_DELIVERY", "inline", ("inline", "background")
+    "SUPPORT_EMAIL_DELIVERY", "inline", ("inline", "background", "paused")
 )
 SUPPORT_EMAIL_DEADLINE = environment.number("SUPPORT_EMAIL_DEADLINE", 5, minimum=0.1, maximum=300)
 

@@ -4,7 +4,12 @@ from django.apps import AppConfig
 from django.core.checks import register
 
 from ctxfy_support.start import START
-from support.checks import check_imap_settings, check_mail_credentials, check_ways_in
+from support.checks import (
+    check_imap_settings,
+    check_mail_credentials,
+    check_paused,
+    check_ways_in,
+)
 
 
 class SupportConfig(AppConfig):
@@ -14,3 +19,4 @@ class SupportConfig(AppConfig):
         register(check_mail_credentials, START)
         register(check_imap_settings, START)
         register(check_ways_in, START)
+        register(check_paused, START)

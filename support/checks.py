@@ -7,7 +7,12 @@ from django.apps import AppConfig
 from django.conf import settings
 from django.core import checks
 
-from support.mailboxes import find_missing_credentials, find_missing_imap_settings, is_imap_wanted
+from support.mailboxes import (
+    find_missing_credentials,
+    find_missing_imap_settings,
+    is_imap_wanted,
+    is_sending_paused,
+)
 
 
 def check_mail_credentials(
@@ -59,5 +64,22 @@ def check_ways_in(
             hint="Set ANYMAIL_WEBHOOK_SECRET and point SendGrid's Inbound Parse at "
             "/anymail/sendgrid/inbound/, or set IMAP_HOST and run fetch_replies --watch.",
             id="support.W002",
+        )
+    ]
+
+
+def check_paused(
+    app_configs: Sequence[AppConfig] | None, **kwargs: Any
+) -> list[checks.CheckMessage]:
+    """support.W004: every mail waits, because somebody has said so."""
+    if not is_sending_paused():
+        return []
+    return [
+        checks.Warning(
+            "SUPPORT_EMAIL_DELIVERY is paused: tickets and answers are stored, and nothing is "
+            "mailed to anybody.",
+            hint="Right for a restored or a staging copy. Elsewhere set it to inline or "
+            "background; what has waited meanwhile goes out then.",
+            id="support.W004",
         )
     ]

@@ -17,6 +17,11 @@ def is_mail_configured() -> bool:
     return bool(settings.SUPPORT_EMAIL) and not find_missing_credentials()
 
 
+def is_sending_paused() -> bool:
+    """Whether nothing may leave, as in a copy of the service; what is to be mailed waits."""
+    return bool(settings.SUPPORT_EMAIL_DELIVERY == "paused")
+
+
 def find_missing_credentials() -> list[str]:
     """The variables that SUPPORT_EMAIL needs beside it and that are empty; none where it is too."""
     credentials: dict[str, dict[str, str]] = {

@@ -19,7 +19,7 @@ from support.back_office.forms import BulkForm, NoteForm, ReplyForm, SaveViewFor
 from support.back_office.queue import Queue
 from support.delivery import attempts
 from support.leaked_keys import find_leaked_keys, may_revoke, revoke
-from support.mailboxes import is_mail_configured
+from support.mailboxes import is_mail_configured, is_sending_paused
 from support.models import Message, SavedView, Ticket, TicketQuerySet
 from support.outbox import EmailStatus, OutboxQuerySet
 from support.timeline import EventKind, TicketEvent, make_event
@@ -99,7 +99,7 @@ def reply(request: HttpRequest, ticket: Ticket) -> Question | None:
     if failure is None and inline:
         messages.success(request, f"Your answer went to {written.to}.")
     else:
-        why = f" ({failure})" if failure else ""
+        why = f" ({failure})" if failure else " once sending goes on" if is_sending_paused() else ""
         messages.warning(request, f"Your answer is kept and will be sent{why}.")
     return None
 

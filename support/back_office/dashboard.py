@@ -25,7 +25,7 @@ from support.back_office.tabs import (
     split_by_mail,
 )
 from support.mail_channel import MailChannel, channel_name
-from support.mailboxes import find_missing_credentials
+from support.mailboxes import find_missing_credentials, is_sending_paused
 from support.models import Ticket, outboxes
 from support.outbox import EmailStatus
 
@@ -196,6 +196,7 @@ def mail_health() -> dict[str, Any]:
         "failing_since": channel.failing_since if channel else None,
         "last_error": channel.last_error if channel else "",
         "missing": find_missing_credentials(),
+        "paused": is_sending_paused(),
     }
 
 

@@ -23,7 +23,7 @@ from support.delivery.composing import compose
 from support.delivery.monitoring import count_attempt
 from support.delivery.transport import PATIENCE, pool
 from support.failures import Failure, FailureKind
-from support.mailboxes import is_mail_configured
+from support.mailboxes import is_mail_configured, is_sending_paused
 from support.models import Message, outboxes
 from support.outbox import AttemptEntry, OutboxMessage, OutboxQuerySet
 
@@ -127,6 +127,8 @@ def attempt_next(
     While the channel is down, only the caller that gets the probe tries a row, and with patience:
     what it finds out, all go by.
     """
+    if is_sending_paused():
+        return None
     wake_what_waited()
     down = breaker.is_down()
     if down and not breaker.is_probe_due():

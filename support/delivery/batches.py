@@ -17,6 +17,7 @@ from django.db import Error as DatabaseFailure
 from support.delivery import attempts
 from support.delivery.breaker import breaker
 from support.failures import Failure
+from support.mailboxes import is_sending_paused
 from support.outbox import OutboxMessage
 
 # What a batch should take. An answer, or a more urgent mail, waits for the batch before it.
@@ -73,6 +74,8 @@ def give_back(rows: Sequence[OutboxMessage]) -> None:
 
 def attempt_due(pace: Pace) -> Tries:
     """Claim what is due and try it; while the channel is down, at most the probe."""
+    if is_sending_paused():
+        return
     attempts.wake_what_waited()
     if breaker.is_down():
         if tried := attempts.attempt_next():

@@ -9,7 +9,7 @@ from ctxfy_support.answers import allow_more
 from ctxfy_support.metrics import Family, counters, labels
 from support.delivery.breaker import breaker
 from support.failures import Failure
-from support.mailboxes import find_missing_credentials, is_mail_configured
+from support.mailboxes import find_missing_credentials, is_mail_configured, is_sending_paused
 from support.models import Sender, Ticket, outboxes
 from support.outbox import EmailStatus
 
@@ -20,9 +20,10 @@ TYPES_COUNTED = {"billing", "technical", "feedback"}
 
 # The entry of /health that check_mail() fills in, for the OpenAPI document.
 MAIL_SCHEMA = {
-    **allow_more("ok", "not configured", "no credentials", "failing", "error"),
+    **allow_more("ok", "not configured", "no credentials", "paused", "failing", "error"),
     "description": "`failing`: the provider refuses us or is out of reach. `no credentials`: there "
-    "is an address to mail to and no way to. `error`: it could not be found out. Absent while the "
+    "is an address to mail to and no way to. `paused`: by SUPPORT_EMAIL_DELIVERY. "
+    "`error`: it could not be found out. Absent while the "
     "database is away.",
 }
 WORKERS_SCHEMA = {
@@ -34,7 +35,7 @@ WORKERS_SCHEMA = {
 
 
 def check_mail() -> str:
-    """`ok`, `not configured`, `no credentials`, or `failing` while all wait for the channel.
+    """`ok`, `not configured`, `no credentials`, `paused`, or `failing`: all wait for the channel.
 
     Without SUPPORT_EMAIL nothing is to be mailed; without its credentials something is, and is not.
     """
@@ -42,6 +43,8 @@ def check_mail() -> str:
         return "no credentials"
     if not is_mail_configured():
         return "not configured"
+    if is_sending_paused():
+        return "paused"
     return "failing" if breaker.is_down() else "ok"
 
 
@@ -53,6 +56,8 @@ def check_workers() -> str:
     """
     if not is_mail_configured():
         return "not configured"
+    if is_sending_paused():
+        return "not needed"
     if Sender.objects.alive().exists():
         return "ok"
     overdue = {"next_attempt_at__lte": Now() - OVERDUE_AFTER}

@@ -23,7 +23,7 @@ from support.delivery.command_arguments import at_least_one, moment, seconds
 from support.delivery.stop_request import StopRequest
 from support.delivery.transport import pool
 from support.failures import Failure, FailureKind
-from support.mailboxes import find_missing_credentials, is_mail_configured
+from support.mailboxes import find_missing_credentials, is_mail_configured, is_sending_paused
 from support.models import Ticket, outboxes
 from support.outbox import EmailStatus, OutboxMessage, OutboxQuerySet
 from support.senders import Heartbeat
@@ -74,6 +74,11 @@ class Command(BaseCommand):
             "--watch", action="store_true", help="the worker: send what is due, for ever"
         )
         parser.add_argument(
+            "--even-if-paused",
+            action="store_true",
+            help="by hand, although SUPPORT_EMAIL_DELIVERY is paused",
+        )
+        parser.add_argument(
             "--interval",
             type=seconds,
             default=0.5,
@@ -93,9 +98,16 @@ class Command(BaseCommand):
                 "(README, Settings)",
                 returncode=2,
             )
+        if is_sending_paused() and not dry_run and not options["even_if_paused"]:
+            raise CommandError(
+                "Sending is paused (SUPPORT_EMAIL_DELIVERY=paused). --dry-run says what waits; "
+                "--even-if-paused sends it all the same, with --ticket or --since only that",
+                returncode=2,
+            )
         if options["stored"] and (watch or options["due"]):
             raise CommandError("--stored is for a run by hand alone", returncode=2)
-        if watch and (dry_run or any(options[name] for name in ("limit", "tickets", "since"))):
+        by_hand = ("limit", "tickets", "since", "even_if_paused")
+        if watch and (dry_run or any(options[name] for name in by_hand)):
             raise CommandError("--watch goes with --due and --interval alone", returncode=2)
         try:
             with self.stop.listening():
