@@ -168,6 +168,10 @@ API_KEY_MODEL = "accounts.APIKey"
 REDACT_SECRETS = environment.boolean("REDACT_SECRETS", default=True)
 # Where the log lines of a request are that a ticket names; {request_id} stands for its id.
 REQUEST_LOG_URL = environment.http_url_template("REQUEST_LOG_URL", "{request_id}")
+# Days after which solved tickets are deleted (clean_up, delete_old_tickets); 0: never.
+TICKET_RETENTION_DAYS = environment.whole_number(
+    "TICKET_RETENTION_DAYS", 0, minimum=0, maximum=36_500
+)
 # A body of 20,000 characters fits even when every one is escaped as a surrogate pair.
 MAX_BODY_BYTES = 256 * 1024
 REST_FRAMEWORK = {

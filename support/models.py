@@ -25,6 +25,7 @@ from support.outbox import (
 )
 from support.saved_views import SavedView as SavedView
 from support.senders import Sender as Sender
+from support.ticket_days import TicketDay as TicketDay
 from support.ticket_insert import insert_ticket
 from support.timeline import TicketEvent as TicketEvent
 from support.triage import Tag as Tag

@@ -3,6 +3,7 @@
 What many rows go into is read once and remembered for a while, by each process for itself.
 """
 
+from collections import Counter
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from statistics import median
@@ -26,7 +27,7 @@ from support.back_office.tabs import (
 )
 from support.mail_channel import MailChannel, channel_name
 from support.mailboxes import find_missing_credentials, is_sending_paused
-from support.models import Ticket, outboxes
+from support.models import Ticket, TicketDay, outboxes
 from support.outbox import EmailStatus
 
 CHART_DAYS = 30
@@ -156,15 +157,26 @@ def _count_days(field: str, first: date, *, many: bool) -> dict[date, int]:
         timezone.make_aware(datetime.combine(day, datetime.min.time())) for day in (first, today)
     )
     rows = Ticket.objects.filter(**{f"{field}__gte": since}).order_by()
+    gone = TicketDay.objects.since(first)
     if not many:
-        return _by_day(rows, field)
+        return _by_day(rows, gone, field)
     past = rows.filter(**{f"{field}__lt": midnight})
-    known = remember(f"{field} {today}", lambda: _by_day(past, field), PAST_REMEMBERED, many=many)
-    return known | _by_day(rows.filter(**{f"{field}__gte": midnight}), field)
+    gone_past = gone.filter(day__lt=today)
+    # What is deleted changes a table and the other at once, so they are remembered together.
+    known = remember(
+        f"{field} {today}", lambda: _by_day(past, gone_past, field), PAST_REMEMBERED, many=many
+    )
+    present = rows.filter(**{f"{field}__gte": midnight})
+    return known | _by_day(present, gone.filter(day=today), field)
 
 
-def _by_day(rows: QuerySet[Ticket], field: str) -> dict[date, int]:
-    return dict(rows.annotate(day=TruncDate(field)).values_list("day").annotate(tickets=Count("*")))
+def _by_day(rows: QuerySet[Ticket], gone: QuerySet[TicketDay], field: str) -> dict[date, int]:
+    """How many there are and, of those that were deleted, were."""
+    days = rows.annotate(day=TruncDate(field)).values_list("day").annotate(tickets=Count("*"))
+    counts: Counter[date] = Counter()
+    for day, tickets in days.union(gone.values_list("day", field.removesuffix("_at")), all=True):
+        counts[day] += tickets
+    return counts
 
 
 def median_time(field: str, now: datetime) -> timedelta | None:
