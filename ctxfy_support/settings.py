@@ -172,6 +172,13 @@ REQUEST_LOG_URL = environment.http_url_template("REQUEST_LOG_URL", "{request_id}
 TICKET_RETENTION_DAYS = environment.whole_number(
     "TICKET_RETENTION_DAYS", 0, minimum=0, maximum=36_500
 )
+# What the apps hold about a person, and the steps of its end, in this order.
+EXPORTS = ["accounts.personal_data.export", "support.personal_data.export"]
+ERASURES = [
+    "accounts.personal_data.close",
+    "support.erasure.erase",
+    "accounts.personal_data.erase",
+]
 # A body of 20,000 characters fits even when every one is escaped as a surrogate pair.
 MAX_BODY_BYTES = 256 * 1024
 REST_FRAMEWORK = {

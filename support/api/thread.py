@@ -66,6 +66,8 @@ class MessageViewSet(viewsets.GenericViewSet[Message]):
             message, created = write_customer_message(ticket_id, heard, leased=inline)
         except TicketClosedError:
             raise TicketClosed from None
+        except Ticket.DoesNotExist:
+            raise Http404 from None  # Deleted this very moment.
         headers = {"X-Redacted": str(masking.count)} if masking.count else {}
         # Committed: from here on the message cannot be lost, whatever the mail does.
         if not created:
