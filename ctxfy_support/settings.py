@@ -179,6 +179,12 @@ ERASURES = [
     "support.erasure.erase",
     "accounts.personal_data.erase",
 ]
+# What is deleted every day, by `clean_up`.
+CLEANINGS = [
+    "support.cleaning.clean",
+    "accounts.cleaning.clean",
+    "ctxfy_support.cleaning.clean_sessions",
+]
 # A body of 20,000 characters fits even when every one is escaped as a surrogate pair.
 MAX_BODY_BYTES = 256 * 1024
 REST_FRAMEWORK = {
