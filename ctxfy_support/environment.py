@@ -1,8 +1,9 @@
 """The environment, read once and typed; a wrong value names its variable and stops the start.
 
-django-environ reads what has a syntax of its own: the file `.env` and the database's URL. A single
-value is read here, for there django-environ takes one that begins with a dollar sign (a password
-may) for another variable's name, and its errors leave out which variable was wrong.
+django-environ reads what has a syntax of its own: the file `.env` (environment_files.py) and the
+database's URL. A single value is read here, for there django-environ takes one that begins with a
+dollar sign (a password may) for another variable's name, and its errors leave out which variable
+was wrong.
 """
 
 import base64
@@ -19,16 +20,14 @@ import environ
 from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.core.validators import validate_email
 
+from ctxfy_support.environment_files import read_text
+
 T = TypeVar("T")
 # As Django's DATABASES has them.
 DatabaseConfig: TypeAlias = dict[str, Any]
 
-
-def read_env_file(base_dir: Path) -> None:
-    """Read `.env` (or the file that ENV_FILE names; empty: none) below what is set already."""
-    name = os.environ.get("ENV_FILE", ".env")
-    if name and (path := base_dir / name).is_file():
-        environ.Env.read_env(path)
+# A relative path is taken from here, whatever directory a process starts in.
+_PROJECT_DIRECTORY = Path(__file__).resolve().parent.parent
 
 
 def is_set(name: str) -> bool:
@@ -45,6 +44,27 @@ def parse(name: str, default: str, convert: Callable[[str], T]) -> T:
         return convert(text)
     except ValueError as exc:
         raise ImproperlyConfigured(f"{name}: {exc}") from None
+
+
+def secret(name: str, convert: Callable[[str], T], default: str = "") -> T:
+    """The value of the variable, or of the file that NAME_FILE names, converted.
+
+    Raises ImproperlyConfigured where both are set, and where the file is not there, is empty or
+    cannot be read: a secret that failed to mount is not the same as none. The message names the
+    variable and nothing else, for a secret may have been put in the path's place.
+    """
+    file = f"{name}_FILE"
+    if not is_set(file):
+        return parse(name, default, convert)
+    if is_set(name):
+        raise ImproperlyConfigured(f"{file}: {name} is set as well; one of them must go")
+    text = read_text(file, _PROJECT_DIRECTORY / os.environ[file].strip()).strip()
+    if not text:
+        raise ImproperlyConfigured(f"{file}: the file is empty")
+    try:
+        return convert(text)
+    except ValueError as exc:
+        raise ImproperlyConfigured(f"{file}: {exc}") from None
 
 
 def boolean(name: str, *, default: bool) -> bool:
@@ -115,14 +135,37 @@ def email_address(name: str, default: str = "", *, longest_local_part: int = 64)
 
 
 def credential(name: str) -> str:
-    """A user name, key or password as mail protocols carry it; the error does not show it."""
+    """A user name, key or password as mail protocols carry it; the error does not show it.
+
+    Also from the file that NAME_FILE names.
+    """
 
     def convert(text: str) -> str:
         if not (text.isascii() and text.isprintable()):
             raise ValueError("has characters other than printable ASCII (curly quotes, a space?)")
         return text
 
-    return parse(name, "", convert)
+    return secret(name, convert)
+
+
+def secret_key(name: str) -> str:
+    """A key of Django's: one line; also from the file that NAME_FILE names."""
+
+    def convert(text: str) -> str:
+        if not text.isprintable():
+            raise ValueError("is more than one line of printable text")
+        return text
+
+    return secret(name, convert)
+
+
+def secret_keys(name: str) -> list[str]:
+    """Keys between commas or line breaks; also from the file that NAME_FILE names."""
+
+    def convert(text: str) -> list[str]:
+        return [key.strip() for key in re.split(r"[,\r\n]", text) if key.strip()]
+
+    return secret(name, convert)
 
 
 def name_and_password(name: str) -> str:
@@ -215,4 +258,4 @@ def database(name: str, default: str, base_dir: Path) -> DatabaseConfig:
             raise ValueError("not a sqlite:///… or postgres://… address")
         return config
 
-    return parse(name, default, convert)
+    return secret(name, convert, default)

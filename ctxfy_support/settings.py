@@ -10,22 +10,23 @@ from django.core.management.utils import get_random_secret_key
 from django.templatetags.static import static
 
 from ctxfy_support import environment
+from ctxfy_support.environment_files import read_env_file
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 django_stubs_ext.monkeypatch()  # Generic classes take their type at run time too.
-environment.read_env_file(BASE_DIR)
+read_env_file(BASE_DIR)
 
 # --- Process -------------------------------------------------------------------------------------
 
 DEBUG = environment.boolean("DEBUG", default=False)
-SECRET_KEY = environment.parse("SECRET_KEY", "", str)
+SECRET_KEY = environment.secret_key("SECRET_KEY")
 if not SECRET_KEY:
     if not DEBUG:
         raise ImproperlyConfigured("SECRET_KEY: must be set when DEBUG is off")
     SECRET_KEY = get_random_secret_key()
 # Former ones: what they have signed still counts.
-SECRET_KEY_FALLBACKS = environment.names("SECRET_KEY_FALLBACKS")
+SECRET_KEY_FALLBACKS = environment.secret_keys("SECRET_KEY_FALLBACKS")
 ALLOWED_HOSTS = environment.names("ALLOWED_HOSTS")
 CSRF_TRUSTED_ORIGINS = environment.names("CSRF_TRUSTED_ORIGINS")
 # Where people reach this service: the mail's link to the back-office starts with it.

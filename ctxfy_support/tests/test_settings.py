@@ -1,18 +1,30 @@
 """A wrong value names its variable and stops the start."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from ctxfy_support.tests.processes import PROJECT_DIRECTORY, make_environment
 
+SECRETS = [
+    "SECRET_KEY",
+    "SECRET_KEY_FALLBACKS",
+    "DATABASE_URL",
+    "SENDGRID_API_KEY",
+    "GOOGLE_SMTP_USER",
+    "GOOGLE_SMTP_PASSWORD",
+    "METRICS_TOKEN",
+]
 
-def start(**env):
+
+def start(show="DATABASES", **env):
     return subprocess.run(
-        [sys.executable, "-c", "from ctxfy_support import settings; print(settings.DATABASES)"],
+        [sys.executable, "-c", f"from ctxfy_support import settings; print(settings.{show})"],
         cwd=PROJECT_DIRECTORY,
-        env=make_environment(env),
+        env={name: value for name, value in make_environment(env).items() if value is not None},
         capture_output=True,
         text=True,
         check=False,
@@ -60,10 +72,105 @@ def start(**env):
 )
 def test_stops_with_the_name_of_the_variable(name, value):
     started = start(**{name: value})
+    assert_stops(started, name)
+
+
+def assert_stops(started, name):
     last_line = started.stderr.strip().splitlines()[-1]
     assert started.returncode != 0
     assert f"{name}: " in last_line
     assert "hunter2" not in started.stderr
+
+
+@pytest.fixture
+def write(tmp_path):
+    """`write(text)`: the path of a file that says so."""
+
+    def write(text):
+        path = tmp_path / "secret"
+        path.write_bytes(text.encode() if isinstance(text, str) else text)
+        return str(path)
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("name", "show"),
+    [
+        ("SECRET_KEY", "SECRET_KEY"),
+        ("SENDGRID_API_KEY", "ANYMAIL['SENDGRID_API_KEY']"),
+        ("GOOGLE_SMTP_PASSWORD", "EMAIL_HOST_PASSWORD"),
+        ("METRICS_TOKEN", "METRICS_TOKEN"),
+    ],
+)
+def test_reads_a_secret_from_a_file(write, name, show):
+    started = start(show, **{name: "", f"{name}_FILE": write("se$cret hunter2\r\n")})
+    assert started.stdout == "se$cret hunter2\n", started.stderr
+
+
+def test_reads_the_database_from_a_file(write):
+    path = write("postgres://ada:p%40ss@db:5433/desk\n")
+    started = start("DATABASES['default']['PASSWORD']", DATABASE_URL="", DATABASE_URL_FILE=path)
+    assert started.stdout == "p@ss\n", started.stderr
+
+
+def test_reads_former_keys_from_a_file_line_by_line(write):
+    path = write("first\nsecond, third\n")
+    started = start("SECRET_KEY_FALLBACKS", SECRET_KEY_FALLBACKS_FILE=path)
+    assert started.stdout == "['first', 'second', 'third']\n", started.stderr
+
+
+@pytest.mark.parametrize("name", SECRETS)
+def test_stops_where_a_secret_is_set_twice(write, name):
+    path = write("sqlite:///hunter2")
+    assert_stops(start(**{name: "sqlite:///other", f"{name}_FILE": path}), f"{name}_FILE")
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("SECRET_KEY", ""),
+        ("SECRET_KEY", "hunter2\nhunter2"),
+        ("DATABASE_URL", " \r\n"),
+        ("DATABASE_URL", "hunter2"),
+        ("METRICS_TOKEN", b"\xffhunter2"),
+        ("METRICS_TOKEN", b"hunter2" * 10_000),
+    ],
+)
+def test_stops_where_a_file_holds_no_secret(write, name, content):
+    assert_stops(start(**{name: "", f"{name}_FILE": write(content)}), f"{name}_FILE")
+
+
+@pytest.mark.parametrize("path", ["/nowhere/hunter2", "hunter2", "/dev/zero", "/tmp"])
+def test_stops_where_there_is_no_such_file(path):
+    assert_stops(start(GOOGLE_SMTP_PASSWORD_FILE=path), "GOOGLE_SMTP_PASSWORD_FILE")
+
+
+def test_stops_where_a_file_cannot_be_read(write):
+    path = write("hunter2")
+    Path(path).chmod(0)
+    if os.access(path, os.R_OK):
+        pytest.skip("Root reads everything.")
+    assert_stops(start(METRICS_TOKEN_FILE=path), "METRICS_TOKEN_FILE")
+
+
+def test_reads_the_file_that_env_file_names(write):
+    path = write("# Ours\n\nexport SITE_URL='https://desk.example'\nSUPPORT_EMAIL=x@y.example\n")
+    variables = {"SITE_URL": None, "SUPPORT_EMAIL": "set@already.example"}
+    started = start("SITE_URL, settings.SUPPORT_EMAIL", ENV_FILE=path, **variables)
+    assert started.stdout == "https://desk.example set@already.example\n", started.stderr
+
+
+@pytest.mark.parametrize(
+    "content", ["SECRET KEY=hunter2\n", b"SITE_URL=\xff", "SITE_URL=x\nhunter2\n"]
+)
+def test_stops_where_a_line_of_env_file_sets_nothing(write, content):
+    assert_stops(start(ENV_FILE=write(content)), "ENV_FILE")
+
+
+@pytest.mark.parametrize("path", ["/nowhere/.env", ".env.prodution", "/tmp"])
+def test_stops_where_env_file_names_no_file(path):
+    assert_stops(start(ENV_FILE=path), "ENV_FILE")
 
 
 def test_starts_with_nothing_but_a_secret_key():
