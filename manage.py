@@ -13,7 +13,11 @@ if sys.argv[1:2] == ["serve"]:
 
 from django.core.management import execute_from_command_line
 
+from ctxfy_support import VERSION
+
 if __name__ == "__main__":
+    if sys.argv[1:] in (["version"], ["--version"]):
+        sys.exit(print(VERSION))  # noqa: T201  (Django would show its own)
     # What a start loads, stays: looking for garbage among it, every 700 objects, takes a sixth.
     gc.set_threshold(20_000)
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "ctxfy_support.settings")

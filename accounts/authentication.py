@@ -9,6 +9,7 @@ from accounts.admission import admit
 from accounts.models import APIKey, User
 from accounts.wrong_keys import TooManyUselessKeys, wrong_keys
 from ctxfy_support.client_address import get_client_network
+from ctxfy_support.log_context import note
 
 # RFC 6750, section 3: what is wrong with a header that holds no Bearer token at all. No words of
 # the client's are repeated.
@@ -56,6 +57,7 @@ class APIKeyAuthentication(BaseAuthentication):
         if key is None:
             wrong_keys.note_wrong(network, token)
             raise TooManyUselessKeys(wait) if wait else AuthenticationFailed
+        note(account_id=key.user_id, key_prefix=key.key_prefix)
         request._request.api_key = key  # type: ignore[attr-defined]  # noqa: SLF001
         return key.user, key
 

@@ -40,6 +40,11 @@ def _is_trusted(hop: str) -> bool:
     return any(address in network for network in settings.TRUSTED_PROXIES if address)
 
 
+def is_from_our_proxy(request: HttpRequest) -> bool:
+    """Whether a proxy that TRUSTED_PROXIES names has passed the request on to us."""
+    return _is_trusted(request.META.get("REMOTE_ADDR", ""))
+
+
 def get_client_address(request: HttpRequest) -> str:
     """The address of the nearest hop that is not one of our proxies, as it is usually written.
 

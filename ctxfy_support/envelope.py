@@ -13,7 +13,7 @@ from rest_framework.exceptions import APIException, NotFound, ParseError, Valida
 from rest_framework.exceptions import PermissionDenied as APIPermissionDenied
 from rest_framework.response import Response
 
-from ctxfy_support.request_id import get_request_id
+from ctxfy_support.log_context import get_request_id
 
 logger = logging.getLogger(__name__)
 

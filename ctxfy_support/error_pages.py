@@ -15,7 +15,7 @@ from django.shortcuts import render
 from django.utils.html import format_html
 
 from ctxfy_support.content_security_policy import is_back_office
-from ctxfy_support.request_id import get_request_id
+from ctxfy_support.log_context import get_request_id
 
 # Status -> title, text, Material icon.
 PAGES = {

@@ -12,6 +12,8 @@ from django.utils.module_loading import import_string
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
+from ctxfy_support import VERSION
+
 logger = logging.getLogger(__name__)
 
 
@@ -33,7 +35,7 @@ def check_database() -> str:
 @never_cache
 @require_safe
 def health(request: HttpRequest) -> HttpResponse:
-    """`status` and one entry for each dependency; 503 while a ticket could not be stored.
+    """`status`, `version` and an entry for each dependency; 503 while no ticket could be stored.
 
     Mail that is down is `degraded`, not a reason to stop taking tickets.
     """
@@ -44,7 +46,7 @@ def health(request: HttpRequest) -> HttpResponse:
     unavailable = entries["database"] != "ok"
     degraded = any(entry not in CALM for entry in entries.values())
     status = "unavailable" if unavailable else "degraded" if degraded else "ok"
-    answer = JsonResponse({"status": status, **entries})
+    answer = JsonResponse({"status": status, "version": VERSION, **entries})
     if unavailable:
         answer.status_code = HTTPStatus.SERVICE_UNAVAILABLE
         answer["Retry-After"] = "1"

@@ -14,7 +14,8 @@ from typing import TypeAlias
 from django.conf import settings
 from django.utils.module_loading import import_string
 
-from ctxfy_support.request_id import get_request_id
+from ctxfy_support import VERSION
+from ctxfy_support.log_context import get_facts, get_request_id
 
 _ExceptionInfo: TypeAlias = (
     tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
@@ -72,15 +73,19 @@ class _BoundedFormatter(logging.Formatter):
 
 
 class JSONFormatter(_BoundedFormatter):
-    """One JSON object a line: time (RFC 3339, UTC), level, logger, message, request_id, extras."""
+    """One JSON object a line: time (RFC 3339, UTC), level, logger, version, message, facts, extras.
+
+    The facts are those of log_context.py, `request_id` always among them.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
         line = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname,
             "logger": record.name,
+            "version": VERSION,
             "message": clean(record.getMessage()),
-            "request_id": get_request_id() or None,
+            **get_facts(),
         }
         for key, value in vars(record).items():
             if key not in _STANDARD:

@@ -6,6 +6,7 @@
 from django.conf import settings
 from django.utils.module_loading import import_string
 
+from ctxfy_support import VERSION
 from ctxfy_support.answers import Part, allow_more, make_content, make_headers
 
 _LIVENESS: Part = {
@@ -27,13 +28,14 @@ def _make_health() -> Part:
                 "description": "`degraded`: requests are served, but something below is in "
                 "trouble. `unavailable`: nothing can be stored.",
             },
+            "version": {"type": "string", "description": "The service's own version."},
             "database": {
                 **allow_more("ok", "unavailable"),
                 "description": "Whether it answers.",
             },
             **{name: import_string(path) for name, path in settings.HEALTH_SCHEMAS.items()},
         },
-        "required": ["status", "database"],
+        "required": ["status", "version", "database"],
     }
 
 
@@ -62,8 +64,8 @@ def _public(operation_id: str, summary: str, description: str, responses: Part) 
 
 
 def make_public_paths() -> dict[str, Part]:
-    healthy = dict.fromkeys(_make_health()["properties"], "ok")
-    away = {"status": "unavailable", "database": "unavailable"}
+    healthy = dict.fromkeys(_make_health()["properties"], "ok") | {"version": VERSION}
+    away = {"status": "unavailable", "version": VERSION, "database": "unavailable"}
     return {
         "/health": _public(
             "getHealth",

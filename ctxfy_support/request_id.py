@@ -4,18 +4,14 @@ import logging
 import secrets
 import time
 from collections.abc import Callable
-from contextvars import ContextVar
 
 from django.http import HttpRequest, HttpResponse
 
+from ctxfy_support.client_address import get_client_network
+from ctxfy_support.forwarded_ids import find_proxy_request_id, find_trace_id
+from ctxfy_support.log_context import begin, get_request_id, note
+
 logger = logging.getLogger(__name__)
-
-_request_id: ContextVar[str] = ContextVar("request_id", default="")
-
-
-def get_request_id() -> str:
-    """The current request's id (`req_` and 24 hexadecimal digits); empty outside a request."""
-    return _request_id.get()
 
 
 def begin_request() -> str:
@@ -25,7 +21,7 @@ def begin_request() -> str:
     thread's next request brings its own.
     """
     name = f"req_{secrets.token_hex(12)}"
-    _request_id.set(name)
+    begin(name)
     return name
 
 
@@ -38,18 +34,22 @@ class RequestIdMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         begin_request()
         started = time.perf_counter()
+        if trace_id := find_trace_id(request):
+            note(trace_id=trace_id)
         response = self.get_response(request)
         response["X-Request-Id"] = get_request_id()
-        logger.info(
-            "%s %s %s",
-            request.method,
-            request.path,
-            response.status_code,
-            extra={
-                "method": request.method,
-                "path": request.path,
-                "status": response.status_code,
-                "duration_ms": round((time.perf_counter() - started) * 1000, 2),
-            },
-        )
+        seconds = time.perf_counter() - started
+        note(client_network=get_client_network(request))
+        # Of a browser's session, if somebody has looked at it; never ask the database for a line.
+        if account := getattr(getattr(request, "_cached_user", None), "pk", None):
+            note(account_id=account)
+        extra = {
+            "method": request.method,
+            "path": request.path,
+            "status": response.status_code,
+            "duration_ms": round(seconds * 1000, 2),
+        }
+        if name := find_proxy_request_id(request):
+            extra["proxy_request_id"] = name
+        logger.info("%s %s %s", request.method, request.path, response.status_code, extra=extra)
         return response

@@ -9,7 +9,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management.utils import get_random_secret_key
 from django.templatetags.static import static
 
-from ctxfy_support import environment
+from ctxfy_support import VERSION, environment
 from ctxfy_support.environment_files import read_env_file
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -203,7 +203,7 @@ REST_FRAMEWORK = {
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "Ctxfy Support API",
-    "VERSION": "1.0.0",
+    "VERSION": VERSION,
     # Every file of a generated client repeats these; the guide is at /docs.
     "DESCRIPTION": "Open support tickets and follow them. The guide is at /docs.",
     "CONTACT": {"name": "Ctxfy support"},
@@ -371,6 +371,9 @@ REDACTED_SETTINGS = [
     "METRICS_TOKEN",
 ]
 REDACTED_PATTERNS = ["accounts.api_keys.LOOKS_LIKE_A_KEY"]
+LOG_LEVEL = environment.choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR"))
+# Django's own DEBUG lines hold the SQL, with what customers wrote.
+django_log_level = "INFO" if LOG_LEVEL == "DEBUG" else LOG_LEVEL
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
@@ -381,11 +384,11 @@ LOGGING = {
     "handlers": {
         "console": {"class": "logging.StreamHandler", "formatter": "text" if DEBUG else "json"}
     },
-    "root": {"handlers": ["console"], "level": "INFO"},
+    "root": {"handlers": ["console"], "level": LOG_LEVEL},
     "loggers": {
         # Django's own handlers print in its own formats; everything goes through the root instead.
-        "django": {"handlers": [], "level": "INFO", "propagate": True},
-        "django.server": {"handlers": [], "level": "INFO", "propagate": True},
+        "django": {"handlers": [], "level": django_log_level, "propagate": True},
+        "django.server": {"handlers": [], "level": django_log_level, "propagate": True},
         # 4xx answers have their line already (request_id.py), and a strange Host is one of them.
         "django.request": {"level": "ERROR"},
         "django.security.DisallowedHost": {"level": "CRITICAL"},

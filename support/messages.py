@@ -139,6 +139,10 @@ class Message(OutboxMessage):
     def goes_to_support(self) -> bool:
         return not self.is_answer
 
+    def log_facts(self) -> dict[str, str | None]:
+        ticket = {"ticket_id": str(self.ticket_id), "message_id": str(self.pk)}
+        return super().log_facts() | ticket
+
     def classify(self, exc: BaseException) -> Failure:
         """A refused recipient is this customer's trouble; the mail of the others still goes."""
         if self.goes_to_support:

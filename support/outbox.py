@@ -25,6 +25,7 @@ from django.db.models.sql import UpdateQuery
 from django.utils import timezone
 
 from ctxfy_support.ids import uuid7
+from ctxfy_support.log_context import get_request_id
 from ctxfy_support.postgresql.planning import planned_by_value
 from support.claims import DATABASE_NOW, Chosen, IsChosen
 from support.failures import Failure, FailureKind, classify
@@ -219,6 +220,10 @@ class OutboxMessage(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     updated_at = models.DateTimeField(default=timezone.now, editable=False)
+    # The id of our request that stored it; empty where none did, such as of a mail that came in.
+    stored_by_request = models.CharField(
+        max_length=32, blank=True, default=get_request_id, db_default="", editable=False
+    )
 
     email_status = models.CharField(
         max_length=10, choices=EmailStatus.choices, default=EmailStatus.PENDING, editable=False
@@ -245,6 +250,10 @@ class OutboxMessage(models.Model):
     def goes_to_support(self) -> bool:
         """Whether its mail is for SUPPORT_EMAIL; else it is for a customer."""
         return True
+
+    def log_facts(self) -> dict[str, str | None]:
+        """What a log line about it has beside its words: the ticket, and the request it came by."""
+        return {"ticket_id": str(self.pk), "request_id": self.stored_by_request or None}
 
     def is_in_first_attempt(self) -> bool:
         """Whether a sender is making the row's first attempt right now."""

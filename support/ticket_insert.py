@@ -24,7 +24,7 @@ _AS_JSON = ("request_ids", "context", "leaked_keys")
 _GIVEN = (
     *("id", "user_id", "type", "reply_address", "message", "subscription_plan", "token_balance"),
     *("api_key_prefix", "api_key_name", "idempotency_key", "content_digest"),
-    *("created_at", "updated_at", "email_status", "lease_token"),
+    *("created_at", "updated_at", "email_status", "lease_token", "stored_by_request"),
     *_AS_JSON,
 )
 _ALWAYS = {

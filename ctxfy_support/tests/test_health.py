@@ -3,6 +3,7 @@
 import pytest
 from django.db import OperationalError, connection
 
+from ctxfy_support import VERSION
 from support.delivery.breaker import breaker
 from support.mail_channel import MailChannel, channel_name
 
@@ -23,6 +24,7 @@ def test_says_that_all_is_well(client):
     assert (response.status_code, response["Cache-Control"].split(",")[0]) == (200, "max-age=0")
     assert response.json() == {
         "status": "ok",
+        "version": VERSION,
         "database": "ok",
         "mail": "not configured",
         "workers": "not configured",
@@ -33,7 +35,11 @@ def test_says_that_all_is_well(client):
 def test_says_that_the_database_is_away(client, no_database):
     response = client.get("/health")
     assert response.status_code == 503
-    assert response.json() == {"status": "unavailable", "database": "unavailable"}
+    assert response.json() == {
+        "status": "unavailable",
+        "version": VERSION,
+        "database": "unavailable",
+    }
 
 
 def test_takes_tickets_while_mail_is_down(client, settings):
@@ -44,6 +50,7 @@ def test_takes_tickets_while_mail_is_down(client, settings):
     assert response.status_code == 200
     assert response.json() == {
         "status": "degraded",
+        "version": VERSION,
         "database": "ok",
         "mail": "failing",
         "workers": "not needed",
@@ -58,6 +65,7 @@ def test_says_that_a_check_failed(client, settings, caplog):
     assert response.status_code == 200
     assert response.json() == {
         "status": "degraded",
+        "version": VERSION,
         "database": "ok",
         "mail": "error",
         "workers": "not configured",

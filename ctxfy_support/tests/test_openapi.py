@@ -16,6 +16,7 @@ from accounts import api_keys
 from accounts.models import MOST_WORKING_KEYS
 from accounts.tests.factories import APIKeyFactory
 from accounts.wrong_keys import LIMIT
+from ctxfy_support import VERSION
 from ctxfy_support.openapi import get_document
 from ctxfy_support.probes import VIEWS
 from ctxfy_support.tests.processes import PROJECT_DIRECTORY
@@ -367,6 +368,7 @@ def test_says_who_answers_for_it():
     info = DOCUMENT["info"]
     # Each file of a generated client repeats it.
     assert 0 < len(info["description"]) < 200
+    assert info["version"] == VERSION
     assert info["contact"] == {"name": "Ctxfy support", "url": "http://127.0.0.1:8000/docs"}
     assert info["license"]["identifier"] == "MIT"
     assert (PROJECT_DIRECTORY / "LICENSE").read_text().startswith("MIT License")

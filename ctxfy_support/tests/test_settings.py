@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from ctxfy_support.tests.processes import PROJECT_DIRECTORY, make_environment
+from ctxfy_support import VERSION
+from ctxfy_support.tests.processes import PROJECT_DIRECTORY, make_environment, run_command
 
 SECRETS = [
     "SECRET_KEY",
@@ -196,3 +197,9 @@ def test_names_every_variable_in_the_example():
     read = set(re.findall(r'environment\.\w+\(\s*"([A-Z_]+)"', sources))
     assert read
     assert read <= named
+
+
+@pytest.mark.parametrize("arguments", [["--version"], ["version"], ["serve", "--version"]])
+def test_tells_its_version(arguments):
+    told = run_command(*arguments, env={"SECRET_KEY": "x"})
+    assert (told.returncode, told.stdout) == (0, f"{VERSION}\n")

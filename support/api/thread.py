@@ -8,6 +8,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from ctxfy_support.ids import parse_id
+from ctxfy_support.log_context import note
 from support.api.changes import TicketClosed
 from support.api.idempotency import KeyReused, digest_content, find_idempotency_key
 from support.api.outcome import await_first_attempt
@@ -38,6 +39,7 @@ class MessageViewSet(viewsets.GenericViewSet[Message]):
         Anybody else's ticket, an unknown and a malformed id are one 404.
         """
         if ticket_id := parse_id(self.kwargs["pk"]):
+            note(ticket_id=str(ticket_id))
             mine = Ticket.objects.filter(user=self.request.user.pk, pk=ticket_id)
             columns = ("id", "created_at", "message", "email_status", "sent_at")
             if row := mine.values(*columns).first():

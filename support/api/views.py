@@ -9,6 +9,7 @@ from rest_framework.response import Response
 
 from ctxfy_support.entity_tags import tag_answer
 from ctxfy_support.ids import parse_id
+from ctxfy_support.log_context import note
 from ctxfy_support.pagination import PageEnvelope
 from ctxfy_support.query_parameters import read_query
 from support.api.changes import TicketChangeSerializer, TicketClosed
@@ -61,6 +62,7 @@ class TicketViewSet(viewsets.GenericViewSet[Ticket]):
         ticket_id = parse_id(self.kwargs["pk"])
         if ticket_id is None:
             raise Http404
+        note(ticket_id=str(ticket_id))
         return self.get_queryset().filter(pk=ticket_id)
 
     def list(self, request: Request, *args: object, **kwargs: object) -> Response:
@@ -98,6 +100,7 @@ class TicketViewSet(viewsets.GenericViewSet[Ticket]):
             content_digest=digest_content(fields),
             idempotency_key=find_idempotency_key(request),
         )
+        note(ticket_id=str(ticket.pk))
         if not created:
             require_same_content(ticket, fields, sent)
         headers = {"Location": f"{request.path}/{ticket.pk}"}

@@ -26,6 +26,7 @@ from django.utils import timezone
 from unfold.admin import ModelAdmin
 
 from ctxfy_support.ids import parse_id
+from ctxfy_support.log_context import note
 from support.back_office import acts, mails
 from support.back_office.agents import get_agent, list_agents
 from support.back_office.export import Export
@@ -167,6 +168,7 @@ def get_ticket(object_id: str) -> Ticket:
     ticket = tickets.filter(pk=ticket_id).first() if ticket_id else None
     if ticket is None:
         raise Http404
+    note(ticket_id=str(ticket.pk))
     return ticket
 
 

@@ -16,6 +16,7 @@ from django.db import Error as DatabaseFailure
 from django.db import connection
 from django.utils import timezone
 
+from ctxfy_support.log_context import about
 from ctxfy_support.serving.turns import may_lend_turn
 from support.answering import record_failure
 from support.delivery.breaker import UNREACHABLE_CODES, breaker
@@ -45,6 +46,14 @@ def attempt(row: OutboxMessage, patience: timedelta = timedelta(0)) -> Failure |
     If the outcome cannot be recorded (the database went away, the lease was lost), the row stays
     as it is and is sent again once its lease is over: a copy with the same Message-ID.
     """
+    with about(**row.log_facts()):
+        failure = _send_and_record(row, patience)
+    if failure is not DATABASE_AWAY:
+        wake_what_waited()
+    return failure
+
+
+def _send_and_record(row: OutboxMessage, patience: timedelta) -> Failure | None:
     started_at, started = timezone.now(), time.monotonic()
     failure = None
     try:
@@ -64,7 +73,6 @@ def attempt(row: OutboxMessage, patience: timedelta = timedelta(0)) -> Failure |
         breaker.report(failure, seconds=took, to_support=row.goes_to_support)
     except DatabaseFailure:
         logger.exception("What became of %s could not be recorded", row.pk)
-    wake_what_waited()
     return failure
 
 

@@ -12,8 +12,10 @@ from typing import Any
 import uvloop
 from django.core.management.base import BaseCommand, CommandError
 
+from ctxfy_support import VERSION
 from ctxfy_support.serving.supervisor import Supervisor
 from ctxfy_support.serving.web_process import BACKLOG, Options, run
+from ctxfy_support.start import log_what_nobody_catches
 
 logger = logging.getLogger(__name__)
 
@@ -22,6 +24,9 @@ class Command(BaseCommand):
     help = "Serves the API and the back-office until SIGTERM, which lets it finish what it has."
     # Each process logs the warnings that matter here, as a line like the others; see start.py.
     requires_system_checks = ()
+
+    def get_version(self) -> str:
+        return VERSION
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--host", default="127.0.0.1")
@@ -50,6 +55,7 @@ class Command(BaseCommand):
         if min(processes, threads) < 1:
             raise CommandError("--processes and --threads must be at least 1", returncode=2)
         chosen = Options(processes, threads, options["request_seconds"])
+        log_what_nobody_catches()
         listener = self.listen(host, port)
 
         def serve(pipe: int) -> None:

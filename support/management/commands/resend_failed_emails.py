@@ -16,7 +16,7 @@ from django.utils.timesince import timesince
 from tqdm import tqdm
 
 from ctxfy_support.metrics import counters
-from ctxfy_support.start import log_warnings
+from ctxfy_support.start import log_warnings, log_what_nobody_catches
 from ctxfy_support.waits import limit_statements
 from support.delivery import batches
 from support.delivery.command_arguments import at_least_one, moment, seconds
@@ -256,6 +256,7 @@ class Command(BaseCommand):
 
     def watch(self, interval: float) -> None:
         """Send what is due until SIGTERM or SIGINT; a database that is away is waited for."""
+        log_what_nobody_catches()
         heartbeat, pace = Heartbeat(), batches.Pace()
         logger.info("Watching for mail that is due")
         limit_statements(STATEMENT_LIMIT_MS)
