@@ -309,6 +309,19 @@ COUNTERS = {
     "support_inbound_mails_total": "Mails that came in, by way and outcome.",
 }
 
+# What `manage.py doctor` asks, and with --send. Each finds within DOCTOR_SECONDS.
+DOCTOR_CHECKS = {
+    "settings": "ctxfy_support.doctor.surroundings.check_settings",
+    "site": "ctxfy_support.doctor.surroundings.check_site",
+    "database": "ctxfy_support.doctor.database.check_database",
+    "clock": "ctxfy_support.doctor.database.check_clock",
+    "disk": "ctxfy_support.doctor.surroundings.check_disk",
+    "mail": "support.delivery.diagnosis.check_channel",
+    "workers": "support.delivery.diagnosis.check_senders",
+    "queue": "support.delivery.diagnosis.check_queue",
+}
+DOCTOR_SEND_CHECKS = {"test mail": "support.delivery.diagnosis.send_test_mail"}
+
 # --- Mail ----------------------------------------------------------------------------------------
 
 SUPPORT_EMAIL = environment.email_address("SUPPORT_EMAIL")
@@ -323,6 +336,8 @@ SUPPORT_EMAIL_DELIVERY = environment.choice(
     "SUPPORT_EMAIL_DELIVERY", "inline", ("inline", "background", "paused")
 )
 SUPPORT_EMAIL_DEADLINE = environment.number("SUPPORT_EMAIL_DEADLINE", 5, minimum=0.1, maximum=300)
+# The longest wait of a check: an attempt and the patience with a log-in.
+DOCTOR_SECONDS = SUPPORT_EMAIL_DEADLINE + 30
 
 EMAIL_BACKEND = {
     "sendgrid": "support.delivery.email_backends.SendGridBackend",

@@ -104,6 +104,8 @@ def classify(exc: BaseException) -> Failure:
             return _classify_http(exc)
         case smtplib.SMTPException():
             return _classify_smtp(exc)
+        case requests.RequestException():
+            return _classify_request(exc)
         case ssl.SSLError():
             return _classify_tls(exc)
         case MessageError() | ValueError() | AnymailError():

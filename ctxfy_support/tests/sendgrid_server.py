@@ -95,6 +95,7 @@ class SendGridServer(LoopbackServer):
         super().__init__()
         self.api_key = api_key
         self.requests = Inbox()
+        self.scopes = ["mail.send", "sender_verification_eligible"]
 
     @property
     def url(self):
@@ -127,6 +128,10 @@ class SendGridServer(LoopbackServer):
         match request.method, request.path:
             case "POST", "/v3/mail/send":
                 return self._send_mail(request)
+            case "GET", "/v3/scopes":
+                if request.headers["Authorization"] != f"Bearer {self.api_key}":
+                    return refusal(401, "authorization required")
+                return Response(200, {"scopes": self.scopes})
             case "GET", "/v3/landing":  # where a redirect may point
                 return Response(200, "<p>Nothing was sent.</p>")
             case _, "/v3/mail/send":

@@ -29,6 +29,8 @@ from support.failures import Phase
 
 # All of them over TLS, so the plainest comes first.
 LOGIN_MECHANISMS = ("PLAIN", "LOGIN", "CRAM-MD5")
+# What a key of SendGrid's must be allowed, among the scopes that it lists.
+SENDING = "mail.send"
 _WARNINGS_LOCK = threading.Lock()
 
 
@@ -115,6 +117,27 @@ class SendGridBackend(sendgrid.EmailBackend):
         for scheme in ("http://", "https://"):
             session.mount(scheme, _WatchedAdapter(self.watch))
         return session
+
+    def try_log_in(self) -> str:
+        """Ask SendGrid what the key may do; return what it lacks, if anything.
+
+        Raises AnymailRequestsAPIError where SendGrid does not know the key, RequestException where
+        it cannot be asked.
+        """
+        self.open()
+        try:
+            response: requests.Response = self.session.get(
+                f"{self.api_url}scopes",
+                headers={"Authorization": f"Bearer {self.api_key}"},
+                allow_redirects=False,
+                timeout=self.timeout,
+            )
+        except (UnicodeError, urllib3.exceptions.LocationValueError):
+            raise ImproperlyConfigured("SendGrid's address or API key is malformed") from None
+        if response.status_code != 200:
+            raise AnymailRequestsAPIError(response=response)
+        may_send = SENDING in response.text
+        return "" if may_send else f"SENDGRID_API_KEY lacks the permission to send ({SENDING})"
 
     def build_message_payload(
         self, message: EmailMessage, defaults: dict[str, object]
@@ -216,6 +239,11 @@ class SMTPBackend(smtp.EmailBackend):
             raise ImproperlyConfigured("the SMTP settings are malformed") from None
         self.is_idle = False
         return opened
+
+    def try_log_in(self) -> str:
+        """Open the connection, which logs in; there is nothing that it could lack then."""
+        self.open()
+        return ""
 
     def send_messages(self, email_messages: Sequence[EmailMessage]) -> int:
         self.watch.phase = Phase.SENDING

@@ -124,6 +124,35 @@ class Connection:
             watch.release()
 
 
+def try_log_in() -> str:
+    """Open a connection as an attempt would, log in, send nothing; return what is missing still.
+
+    Raises as an attempt would, within SUPPORT_EMAIL_DEADLINE and PATIENCE: nobody waits for it.
+    """
+    seconds = settings.SUPPORT_EMAIL_DEADLINE + PATIENCE.total_seconds()
+    backend: Any = get_connection(timeout=seconds)
+    is_over = threading.Event()
+
+    def end() -> None:
+        is_over.set()
+        backend.watch.abort()
+
+    timer = threading.Timer(seconds, end)
+    timer.daemon = True
+    timer.start()
+    try:
+        return str(backend.try_log_in())
+    except Exception:
+        if is_over.is_set():
+            raise DeadlineExceededError(backend.watch.phase) from None
+        raise
+    finally:
+        timer.cancel()
+        with contextlib.suppress(OSError):
+            backend.close()
+        backend.watch.release()
+
+
 class ConnectionPool:
     """Idle connections of this process, the last used first."""
 
