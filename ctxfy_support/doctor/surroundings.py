@@ -4,12 +4,14 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import requests
 from django.conf import settings
 from django.core.checks import WARNING, run_checks
 from django.db import connection
 
+from ctxfy_support.checks import THIS_MACHINE
 from ctxfy_support.doctor import sqlite
 from ctxfy_support.doctor.findings import Finding, notice, well, wrong
 
@@ -51,6 +53,12 @@ def check_disk() -> Iterator[Finding]:
 
 def check_site() -> Iterator[Finding]:
     """Does SITE_URL lead to this service, through its proxy and over TLS?"""
+    if urlsplit(settings.SITE_URL).hostname in THIS_MACHINE:
+        yield notice(
+            f"SITE_URL is {settings.SITE_URL}: the links in mails open on this machine alone",
+            "Set SITE_URL to the https:// address under which agents reach this service.",
+        )
+        return
     if not settings.SITE_URL.startswith("https://"):
         return  # The settings' own check says so.
     # Its own session: no proxy of the environment, no .netrc.

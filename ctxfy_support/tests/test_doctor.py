@@ -49,6 +49,7 @@ def test_says_that_all_is_well(doctor, durable):
     status, find, printed = doctor()
     assert status == (0 if durable else 1), printed
     assert find("settings") == [("well", "Nothing is wrong with the settings themselves")]
+    assert [outcome for outcome, _ in find("site")] == ["notice"]
     assert ("well", "All migrations are applied") in find("database")
     bad = [what for outcome, what in find("database") if outcome == "wrong"]
     assert durable or [what.split(":")[0] for what in bad] == ["fsync is off"]
@@ -196,6 +197,7 @@ def find_ids(settings, **changes):
         ({}, []),
         ({"ALLOWED_HOSTS": []}, ["W001"]),
         ({"ALLOWED_HOSTS": ["other.example"]}, ["W002"]),
+        ({"SITE_URL": "http://127.0.0.1:8000"}, []),
         ({"SITE_URL": "http://desk.example", "TRUSTED_PROXIES": []}, ["W003"]),
         ({"TRUSTED_PROXIES": [ip_network("::/0")]}, ["W004"]),
         ({"TRUSTED_PROXIES": []}, ["W005"]),
