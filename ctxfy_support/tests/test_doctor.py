@@ -11,9 +11,11 @@ from django.db import connection
 from ctxfy_support import VERSION
 from ctxfy_support.doctor.examination import examine
 from ctxfy_support.doctor.findings import well
+from ctxfy_support.doctor.surroundings import check_site
 from ctxfy_support.start import START
 from ctxfy_support.tests.loopback import HOST, free_port
 from ctxfy_support.tests.processes import run_command
+from ctxfy_support.tests.scripted_smtp_server import ScriptedSMTPServer
 
 
 @pytest.fixture
@@ -207,3 +209,24 @@ def find_ids(settings, **changes):
 )
 def test_warns_at_every_start(settings, changes, found):
     assert find_ids(settings, **changes) == [f"ctxfy_support.{name}" for name in found]
+
+
+# --- The way here through the proxy --------------------------------------------------------------
+
+
+def look_at_site(settings, host, port):
+    settings.SITE_URL = f"https://{host}:{port}"
+    [finding] = check_site()
+    return finding.outcome, finding.what
+
+
+def test_says_that_the_certificate_is_not_trusted(settings):
+    with ScriptedSMTPServer(security="tls") as server:
+        # Another way to write 127.0.0.1, which nobody takes for this machine.
+        outcome, what = look_at_site(settings, "127.1", server.port)
+    assert (outcome, "no certificate that this machine trusts" in what) == ("wrong", True)
+
+
+def test_says_that_the_site_is_out_of_reach(settings):
+    outcome, what = look_at_site(settings, "127.1", free_port())
+    assert (outcome, "cannot be reached from this machine" in what) == ("notice", True)
