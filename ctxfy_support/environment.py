@@ -177,7 +177,7 @@ def name_and_password(name: str) -> str:
             raise ValueError("is not user:password, in printable ASCII")
         return text
 
-    return parse(name, "", convert)
+    return secret(name, convert)
 
 
 def public_key(name: str) -> str:

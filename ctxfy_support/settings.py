@@ -319,6 +319,7 @@ DOCTOR_CHECKS = {
     "mail": "support.delivery.diagnosis.check_channel",
     "workers": "support.delivery.diagnosis.check_senders",
     "queue": "support.delivery.diagnosis.check_queue",
+    "inbound": "support.inbox.diagnosis.check_ways_in",
 }
 DOCTOR_SEND_CHECKS = {"test mail": "support.delivery.diagnosis.send_test_mail"}
 

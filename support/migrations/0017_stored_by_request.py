@@ -10,7 +10,7 @@ import ctxfy_support.log_context
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("support", "0015_list_filters"),
+        ("support", "0016_fetchers"),
     ]
 
     operations = [

@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("support", "0015_list_filters"),
+        ("support", "0017_stored_by_request"),
     ]
 
     operations = [
