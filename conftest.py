@@ -39,7 +39,12 @@ LONG = (
     "test_watch.py",
 )
 # These ask no database anything that depends on which it is: the run on SQLite has them.
-ON_SQLITE_ALONE = ("test_image.py", "test_proxies.py", "test_units.py")
+ON_SQLITE_ALONE = (
+    "test_image.py",
+    "test_monitoring_files.py",
+    "test_proxies.py",
+    "test_units.py",
+)
 # Where the session keeps the rows that migrations have made.
 MIGRATED = pytest.StashKey()
 
