@@ -10,7 +10,7 @@ INSTALL = $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check 
 COMPILE = $(VENV)/bin/uv pip compile --universal --python-version 3.11 --generate-hashes \
 	--no-header --quiet --no-emit-index-url $(if $(UPGRADE),--upgrade)
 
-.PHONY: run test lint chaos bench mutants lock clean
+.PHONY: run test test-all lint sbom audit chaos bench mutants lock clean
 # Every process would compile all modules anew, and a run of the tests starts hundreds.
 unexport PYTHONDONTWRITEBYTECODE
 # Two installations into one folder at once would damage it.
@@ -23,6 +23,10 @@ run: $(VENV)/.installed
 # Lint, types, every test on SQLite, every test on PostgreSQL.
 test: $(VENV)/.installed-dev
 	@exec $(VENV)/bin/python -m ctxfy_support.tests.run
+
+# The same, then a part of it with every other Python from 3.11 on that is found.
+test-all: test
+	@exec $(VENV)/bin/python -m ctxfy_support.tests.other_pythons
 
 lint: $(VENV)/.installed-dev
 	@exec $(VENV)/bin/python -m ctxfy_support.tests.run lint
@@ -49,6 +53,14 @@ mutants: $(VENV)/.installed-dev
 lock: $(VENV)/.installed-dev
 	$(COMPILE) requirements.in --output-file requirements.txt
 	$(COMPILE) requirements-dev.in --output-file requirements-dev.txt
+
+# What the service is made of, as CycloneDX JSON.
+sbom: $(VENV)/.installed-dev
+	$(VENV)/bin/python -m ctxfy_support.tests.sbom sbom.cdx.json
+
+# Whether a locked package has a known hole; asks PyPI, so it is no part of the tests.
+audit: $(VENV)/.installed-dev
+	$(VENV)/bin/uv tool run pip-audit --disable-pip --require-hashes --requirement requirements.txt
 
 clean:
 	rm -rf .venv .venv-* staticfiles .pytest_cache .mypy_cache .ruff_cache .hypothesis

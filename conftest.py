@@ -43,6 +43,7 @@ ON_SQLITE_ALONE = (
     "test_image.py",
     "test_monitoring_files.py",
     "test_proxies.py",
+    "test_sbom.py",
     "test_units.py",
 )
 # Where the session keeps the rows that migrations have made.

@@ -6,11 +6,13 @@ import shutil
 
 import pytest
 import yaml
+from django.utils import timezone
 
 from accounts.tests.factories import APIKeyFactory
 from ctxfy_support.tests.proxies import DEPLOY, check
 from support.delivery.monitoring import count_attempt
 from support.failures import Failure, FailureKind
+from support.fetchers import Fetcher
 
 FOLDER = DEPLOY / "monitoring"
 OF_PROMETHEUS = {"up": {"job", "instance"}}
@@ -36,6 +38,7 @@ def samples(client, db):
     headers = {"Authorization": f"Bearer {APIKeyFactory().secret}"}
     body = {"type": "billing", "reply_address": "x", "message": "x"}
     client.post("/v1/support/tickets", body, "application/json", headers=headers)
+    Fetcher.objects.create(name="a:1", fetched_at=timezone.now())
     count_attempt(None)
     count_attempt(Failure(FailureKind.TRANSIENT, "timeout", "away"))
     found = {}
