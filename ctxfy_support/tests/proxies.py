@@ -176,7 +176,7 @@ class Proxy(Process):
 class Nginx(Proxy):
     def configure(self):
         program = require("nginx")
-        servers = "\n".join(f"server {address} max_fails=1;" for address in self.upstreams)
+        servers = "\n".join(f"server {address} max_fails=0;" for address in self.upstreams)
         site = replace(
             (DEPLOY / "nginx.conf").read_text(),
             (r"server 127\.0\.0\.1:8000 .*", servers),

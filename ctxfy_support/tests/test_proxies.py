@@ -2,10 +2,13 @@
 
 import json
 import re
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from accounts.api_keys import generate as generate_api_key
+from accounts.models import User
 from accounts.tests.factories import APIKeyFactory
 from ctxfy_support.security_headers import API_HEADERS
 from ctxfy_support.tests.loopback import HOST, Close, Silence, free_port
@@ -219,6 +222,30 @@ def test_asks_again_for_what_changes_nothing(proxy_class):
             answers = [proxy.request("GET", PATH).status for _ in range(4)]
     assert answers == [200] * 4
     assert first.messages
+
+
+def test_nobody_notices_a_restart_of_one_after_the_other(service, bearer):
+    env = {"ALLOWED_HOSTS": NAME, "TRUSTED_PROXIES": HOST}
+    services = [service(**env), service(**env)]
+    body = json.dumps(TICKET)
+    account = User.objects.get()
+    account.plan.requests_per_minute = 100_000
+    account.plan.save()
+    with Nginx(*map(address, services)) as proxy, ThreadPoolExecutor() as pool:
+        statuses, done = [], threading.Event()
+
+        def post():
+            while not done.is_set():
+                statuses.append(proxy.request("POST", PATH, body, bearer).status)
+
+        clients = [pool.submit(post) for _ in range(2)]
+        for instance in services:
+            instance.stop()
+            instance.start()
+        done.set()
+        for client in clients:
+            client.result()
+    assert set(statuses) == {201}
 
 
 @both
