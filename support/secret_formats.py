@@ -321,7 +321,8 @@ FORMATS = (
         "password",
         "://",
         r"://[^\s:/?#@\"'<>]{0,100}:",
-        r"(?![$<{*]|%[sd(]|\.{3}@)[^\s/?#\"'<>]{1,256}(?=@[\w\[])",
+        # The word itself stands for one in every manual.
+        r"(?![$<{*]|%[sd(]|\.{3}@|password@|PASSWORD@)[^\s/?#\"'<>]{1,256}(?=@[\w\[])",
         "RFC 3986, section 3.2.1",
     ),
     Format(

@@ -91,7 +91,7 @@ def test_shows_the_mail_queue(client, db):
 
 def test_does_not_grow_in_queries(client, db, django_assert_max_num_queries):
     TicketFactory.create_batch(20)
-    with django_assert_max_num_queries(11):
+    with django_assert_max_num_queries(12):
         client.get("/metrics")
 
 
