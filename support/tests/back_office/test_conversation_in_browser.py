@@ -1,11 +1,13 @@
-"""One case in a real browser: the customer writes twice, an agent answers, a bounce, the end."""
+"""One case in a real browser, its customer at the API and a mailbox: answers, a bounce, the end."""
 
 import re
+from email.message import EmailMessage
 
 import pytest
+import requests
 from playwright.sync_api import expect
 
-from accounts.tests.factories import UserFactory
+from accounts.tests.factories import APIKeyFactory
 from support.hearing import Heard, write_customer_message
 from support.messages import Via
 from support.models import InboundMail, Message, Ticket
@@ -21,6 +23,8 @@ from support.tests.back_office.test_back_office_in_browser import (
 from support.tests.back_office.test_thread import bounce
 from support.tests.back_office.test_unmatched_mail import make_mail
 from support.tests.factories import TicketFactory
+from support.tests.inbox.mails import make_dsn
+from support.tests.inbox.sendgrid import CONTENT_TYPE, INBOUND, SECRET, make_raw_form
 
 __all__ = ["bea", "browse"]
 
@@ -32,15 +36,71 @@ def write(ticket, text, **changes):
     return write_customer_message(ticket.pk, heard, leased=False)
 
 
+class Customer:
+    """Whoever holds the key `key`, with a program and a mailbox."""
+
+    def __init__(self, server, key, smtp_server):
+        self.server, self.smtp_server = server, smtp_server
+        self.headers = {"Authorization": f"Bearer {key.secret}"}
+
+    def post(self, path, **body):
+        url = f"{self.server.url}/v1/support/tickets{path}"
+        answer = requests.post(url, json=body, headers=self.headers, timeout=30)
+        assert answer.status_code == 201, answer.text
+        return answer.json()
+
+    def find_last_mail(self):
+        """The newest mail that we sent to the customer."""
+        mails = self.smtp_server.messages
+        return next(mail for mail in reversed(mails) if mail.recipients == ["ada@example.com"])
+
+    def answer_by_mail(self, raw):
+        """Bring a mail as SendGrid does, to the address that our last mail asks to be answered at.
+
+        `raw(address, mail)` makes it, of that mail of ours.
+        """
+        mail = self.find_last_mail()
+        address = mail.header("Reply-To")
+        answer = requests.post(
+            self.server.url + INBOUND,
+            make_raw_form(raw(address, mail), address),
+            headers={"Content-Type": CONTENT_TYPE},
+            auth=tuple(SECRET.split(":")),
+            timeout=30,
+        )
+        assert answer.status_code == 200, answer.text
+
+
+def write_mail(address, mail):
+    """From elsewhere, with an attachment, below what it quotes of ours."""
+    message = EmailMessage()
+    message["From"], message["To"] = "Ada <ada@work.example>", address
+    message["Subject"], message["Message-ID"] = "Re: " + mail.subject, "<1@work.example>"
+    message.set_content("Nothing came.\n\nOn Monday, Support wrote:\n> The refund is on its way.\n")
+    message.add_attachment(
+        b"%PDF-1.4" * 6_000, maintype="application", subtype="pdf", filename="statement.pdf"
+    )
+    return message.as_bytes()
+
+
+def report_bounce(address, mail):
+    return make_dsn(address, mail.header("Message-ID"), address)
+
+
 def test_carries_a_case_to_its_end(bea, service, smtp_server, browse):
-    ada = UserFactory(username="ada", email="ada@example.com")
-    ticket = TicketFactory(user=ada, message="Charged twice in October.", email_status="sent")
-    server = service(**smtp_server.env)
+    key = APIKeyFactory(user__username="ada", user__email="ada@example.com")
+    ways = {"SUPPORT_EMAIL_REPLIES": "help@ctxfy.example", "ANYMAIL_WEBHOOK_SECRET": SECRET}
+    server = service(**smtp_server.env, **ways)
+    ada = Customer(server, key, smtp_server)
+    opened = ada.post(
+        "", type="billing", reply_address="ada@example.com", message="Charged twice in October."
+    )
+    ticket = Ticket.objects.get(pk=opened["id"])
     page = come_back(browse, server, bea)
     queue = f"{server.url}/admin/support/ticket/?tab=all"
     open_ticket(page, ticket)
     page.get_by_label("Your answer", exact=True).fill("Which invoice is it?")
-    write(ticket, "It is invoice 118.\nThe second one.")
+    ada.post(f"/{ticket.pk}/messages", message="It is invoice 118.\nThe second one.")
 
     page.get_by_role("button", name="Send and wait").click()
     question = page.get_by_role("alertdialog")
@@ -54,9 +114,7 @@ def test_carries_a_case_to_its_end(bea, service, smtp_server, browse):
     page.goto(queue)
     see(page, "You wrote last")
 
-    parts = [{"name": "statement.pdf", "type": "application/pdf", "size": 48_213}]
-    write(ticket, "Nothing came.", via=Via.MAIL, sender="ada@work.example", attachments=parts,
-          quoted="On Monday you wrote:\n> The refund is on its way.")  # fmt: skip
+    ada.answer_by_mail(write_mail)
     page.reload()
     expect(page.locator(".cx-unanswered")).to_contain_text("The customer wrote")
     assert_good(page)
@@ -73,10 +131,12 @@ def test_carries_a_case_to_its_end(bea, service, smtp_server, browse):
     see(page, "Your answer went to ada@example.com.")
     ticket.refresh_from_db()
     assert ticket.state == "solved"
-    bounce(Message.objects.get(text="We sent it again."))
+    ada.answer_by_mail(report_bounce)
     page.reload()
     see(page, "came back")
     assert_good(page)
+    ticket.refresh_from_db()
+    assert ticket.state == "open"
     page.get_by_role("button", name="Send again").click()
     see(page, "The mail provider accepted it.")
 
@@ -84,7 +144,7 @@ def test_carries_a_case_to_its_end(bea, service, smtp_server, browse):
     page.get_by_role("button", name="Send and solve").click()
     see(page, "Your answer went to ada@example.com.")
     ticket.refresh_from_db()
-    assert (ticket.state, Message.objects.count(), len(smtp_server.messages)) == ("solved", 5, 4)
+    assert (ticket.state, Message.objects.count()) == ("solved", 5)
 
 
 @pytest.mark.parametrize("javascript", [True, False])
