@@ -14,17 +14,14 @@ from rest_framework import status
 
 from accounts import api_keys
 from ctxfy_support.envelope import Refusal
+from ctxfy_support.network_counts import NetworkCounts
 
 LIMIT = 30
-WINDOW_SECONDS = 60.0
 # A key that was found useless is taken for useless for so long: a program that sends its revoked
 # key without end costs a look-up a second, and an account that is opened again waits no longer.
 USELESS_SECONDS = 1.0
-# Bounds on memory: the oldest entries go first.
-NETWORKS_KEPT = 10_000
+# A bound on memory: the oldest entries go first.
 KEYS_KEPT = 10_000
-# Of a network that has sent none: when its minute ends, how many it has sent.
-_NONE_YET = (0.0, 0)
 
 
 class TooManyUselessKeys(Refusal):
@@ -48,15 +45,12 @@ class WrongKeyLimit:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._counts: OrderedDict[str, tuple[float, int]] = OrderedDict()
+        self._counts = NetworkCounts(LIMIT)
         self._useless: OrderedDict[str, float] = OrderedDict()
 
     def seconds_to_wait(self, network: str) -> int:
         """Zero while useless keys from here are just wrong; else the seconds until they are."""
-        with self._lock:
-            ends, count = self._counts.get(network, _NONE_YET)
-        wait = ends - time.monotonic()
-        return 0 if count < LIMIT or wait <= 0 else int(wait) + 1
+        return self._counts.seconds_to_wait(network)
 
     def is_useless(self, key: str) -> bool:
         """Whether nobody need be asked: it is no key, or did not work a moment ago."""
@@ -67,20 +61,15 @@ class WrongKeyLimit:
 
     def note_wrong(self, network: str, key: str) -> None:
         """Count a key that did not work."""
-        now = time.monotonic()
+        self._counts.add(network)
+        if not api_keys.is_well_formed(key):
+            return
+        digest = api_keys.digest(key)
         with self._lock:
-            ends, count = self._counts.pop(network, _NONE_YET)
-            if ends <= now:
-                ends, count = now + WINDOW_SECONDS, 0
-            self._counts[network] = (ends, count + 1)
-            if len(self._counts) > NETWORKS_KEPT:
-                self._counts.popitem(last=False)
-            if api_keys.is_well_formed(key):
-                digest = api_keys.digest(key)
-                self._useless.pop(digest, None)
-                self._useless[digest] = now + USELESS_SECONDS
-                if len(self._useless) > KEYS_KEPT:
-                    self._useless.popitem(last=False)
+            self._useless.pop(digest, None)
+            self._useless[digest] = time.monotonic() + USELESS_SECONDS
+            if len(self._useless) > KEYS_KEPT:
+                self._useless.popitem(last=False)
 
 
 wrong_keys = WrongKeyLimit()

@@ -15,7 +15,7 @@ from django.utils import timezone
 from support.failures import Failure, FailureKind
 from support.mailboxes import is_email_address, is_mail_configured
 from support.messages import Via
-from support.models import CannedReply, Message, Ticket, TicketEvent, TicketState
+from support.models import CannedReply, Message, Ticket, TicketEvent, TicketState, locate
 from support.outbox import (
     ATTEMPTS_KEPT,
     AttemptEntry,
@@ -123,7 +123,7 @@ def record_bounce(
     `at`: when, where whoever tells it tells it again. An answer takes its ticket back to `open`,
     as one that is given up does. What is still being sent, or is sent again, is left alone.
     """
-    ticket_id = row.ticket_id if isinstance(row, Message) else row.pk
+    ticket_id, message_id = locate(row)
     tickets = Ticket.objects.filter(pk=ticket_id)
     rows = type(row)._default_manager.filter(pk=row.pk)
     told_at = (at or timezone.now()).isoformat(timespec="milliseconds")
@@ -159,7 +159,7 @@ def record_bounce(
             ticket.state,
             state,
             text=reason,
-            message_id=row.pk if isinstance(row, Message) else None,
+            message_id=message_id,
         ).save()
     return True
 

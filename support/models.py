@@ -225,3 +225,8 @@ class Ticket(OutboxMessage, Triaged):
 def outboxes() -> tuple[OutboxQuerySet[OutboxMessage], ...]:
     """Every table whose rows are mailed; a message goes first, for somebody waits."""
     return Message.objects.all(), Ticket.objects.all()
+
+
+def locate(row: OutboxMessage) -> tuple[uuid.UUID, uuid.UUID | None]:
+    """The ticket of a row that is mailed, and its message unless it is the ticket itself."""
+    return (row.ticket_id, row.pk) if isinstance(row, Message) else (row.pk, None)

@@ -2,7 +2,6 @@
 
 from uuid import UUID
 
-from django.conf import settings
 from django.contrib.auth.models import AbstractUser
 from django.db import transaction
 from django.utils import timezone
@@ -10,7 +9,7 @@ from django.utils import timezone
 from support.hearing import Heard, write_customer_message
 from support.inbound_mail import InboundMail, Outcome
 from support.leaked_keys import note_leaked
-from support.masking import Masking
+from support.masking import mask_parts
 from support.messages import Message, Via
 from support.outbox import in_lock_order
 
@@ -72,15 +71,13 @@ def _hear(mail: InboundMail) -> Heard:
     Masked again, which changes nothing in what was masked when it came.
     """
     text, quoted = mail.text.strip() or NO_TEXT, mail.quoted or mail.raw[:LONGEST_RAW]
-    masking = Masking()
-    if settings.REDACT_SECRETS:
-        text, quoted = masking.mask(text), masking.mask(quoted)
+    parts, masking = mask_parts([text, quoted])
     return Heard(
-        text=text,
+        text=str(parts[0]),
         via=Via.MAIL,
         leaked_keys=note_leaked(masking.own_keys) if masking.own_keys else (),
         sender=mail.sender,
-        quoted=quoted,
+        quoted=str(parts[1]),
         attachments=mail.attachments,
     )
 

@@ -6,13 +6,15 @@ import pytest
 
 from accounts import api_keys, wrong_keys
 from accounts.wrong_keys import LIMIT, WrongKeyLimit
+from ctxfy_support import network_counts
 
 
 @pytest.fixture
 def clock(monkeypatch):
-    """The module's clock, in the test's hands: `clock.now += 1`."""
+    """The clock of both modules, in the test's hands: `clock.now += 1`."""
     clock = SimpleNamespace(now=1_000.0, monotonic=lambda: clock.now)
     monkeypatch.setattr(wrong_keys, "time", clock)
+    monkeypatch.setattr(network_counts, "time", clock)
     return clock
 
 
@@ -75,7 +77,7 @@ def test_knows_a_useless_key_for_a_second(limit, clock, after, useless):
 
 
 def test_forgets_the_address_that_has_been_quiet_for_longest(limit, monkeypatch):
-    monkeypatch.setattr(wrong_keys, "NETWORKS_KEPT", 2)
+    monkeypatch.setattr(network_counts, "NETWORKS_KEPT", 2)
     for address in ("192.0.2.1", "192.0.2.2", "192.0.2.1"):
         send(limit, LIMIT, address)
     assert not may_try(limit, "192.0.2.2")

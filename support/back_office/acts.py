@@ -20,7 +20,7 @@ from support.back_office.queue import Queue
 from support.delivery import attempts
 from support.leaked_keys import find_leaked_keys, may_revoke, revoke
 from support.mailboxes import is_mail_configured, is_sending_paused
-from support.models import Message, SavedView, Ticket, TicketQuerySet
+from support.models import Message, SavedView, Ticket, TicketQuerySet, locate
 from support.outbox import EmailStatus, OutboxQuerySet
 from support.timeline import EventKind, TicketEvent, make_event
 from support.triage import TicketState
@@ -164,16 +164,14 @@ def send_again(
     """
     with transaction.atomic():
         waiting: list[Ticket | Message] = [row for rows in queues for row in rows.queue_again()]
-        TicketEvent.objects.bulk_create(
-            make_event(
-                row.pk if isinstance(row, Ticket) else row.ticket_id,
-                agent,
-                EventKind.RESEND,
-                before=row.email_status,
-                message_id=row.pk if isinstance(row, Message) else None,
+        events = []
+        for row in waiting:
+            ticket_id, message_id = locate(row)
+            event = make_event(
+                ticket_id, agent, EventKind.RESEND, row.email_status, message_id=message_id
             )
-            for row in waiting
-        )
+            events.append(event)
+        TicketEvent.objects.bulk_create(events)
     sent = 0
     if settings.SUPPORT_EMAIL_DELIVERY == "inline":
         end = time.monotonic() + SECONDS_FOR_SENDING
@@ -200,7 +198,7 @@ def bulk(request: HttpRequest, tickets: TicketQuerySet) -> None:
                 return
             answers = Message.objects.filter(ticket__in=tickets.order_by().values("pk"))
             sent, queued = send_again(get_agent(request), tickets, answers)
-            touched = {row.pk if isinstance(row, Ticket) else row.ticket_id for row in queued}
+            touched = {locate(row)[0] for row in queued}
             messages.success(
                 request,
                 f"{sent} sent, {len(queued) - sent} queued, {total - len(touched)} left alone "

@@ -5,7 +5,6 @@ of its own says of a bounce (RFC 3464) comes the way of all mails: receiving.py.
 """
 
 from datetime import UTC, datetime, timedelta
-from uuid import UUID
 
 from django.db import transaction
 
@@ -14,7 +13,7 @@ from support.answering import record_bounce
 from support.delivery.composing import ROW_METADATA
 from support.inbox.identity import find_row_by_id
 from support.inbox.reading import clean
-from support.models import Message, Ticket, TicketEvent
+from support.models import Message, Ticket, TicketEvent, locate
 from support.outbox import OutboxMessage, in_lock_order
 from support.timeline import EventKind, make_event
 
@@ -45,7 +44,7 @@ def note_complaint(metadata: dict[str, object]) -> bool:
     row = _find_row(metadata)
     if row is None:
         return False
-    ticket_id, message_id = _locate(row)
+    ticket_id, message_id = locate(row)
     noted = {"kind": EventKind.AUTOMATIC, "message_id": message_id, "text": _COMPLAINT}
     with transaction.atomic():
         in_lock_order(Ticket.objects.filter(pk=ticket_id)).get()
@@ -63,11 +62,6 @@ _COMPLAINT = "The recipient of this mail reported it as spam"
 def _find_row(metadata: dict[str, object]) -> OutboxMessage | None:
     row_id = parse_id(str(metadata.get(ROW_METADATA, "")))
     return find_row_by_id(row_id) if row_id else None
-
-
-def _locate(row: OutboxMessage) -> tuple[UUID, UUID | None]:
-    """Its ticket, and its message unless it is the ticket itself."""
-    return (row.ticket_id, row.pk) if isinstance(row, Message) else (row.pk, None)
 
 
 def _is_of_an_earlier_try(row: OutboxMessage, at: datetime | None) -> bool:

@@ -5,14 +5,11 @@ never refused: a guesser who shares that address stops no mail.
 """
 
 import threading
-import time
 from collections import OrderedDict
 
+from ctxfy_support.network_counts import NETWORKS_KEPT, NetworkCounts
+
 LIMIT = 30
-WINDOW_SECONDS = 60.0
-# A bound on memory: the oldest entries go first.
-NETWORKS_KEPT = 10_000
-_NONE_YET = (0.0, 0)
 
 
 class WrongSecretLimit:
@@ -20,27 +17,18 @@ class WrongSecretLimit:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._counts: OrderedDict[str, tuple[float, int]] = OrderedDict()
+        self._wrong = NetworkCounts(LIMIT)
         self._right: OrderedDict[str, None] = OrderedDict()
 
     def seconds_to_wait(self, network: str) -> int:
         """Zero while the network may try; else the seconds until it may."""
         with self._lock:
-            ends, count = self._counts.get(network, _NONE_YET)
-            wait = ends - time.monotonic()
-            if count < LIMIT or wait <= 0 or network in self._right:
+            if network in self._right:
                 return 0
-        return int(wait) + 1
+        return self._wrong.seconds_to_wait(network)
 
     def note_wrong(self, network: str) -> None:
-        now = time.monotonic()
-        with self._lock:
-            ends, count = self._counts.pop(network, _NONE_YET)
-            if ends <= now:
-                ends, count = now + WINDOW_SECONDS, 0
-            self._counts[network] = (ends, count + 1)
-            if len(self._counts) > NETWORKS_KEPT:
-                self._counts.popitem(last=False)
+        self._wrong.add(network)
 
     def note_right(self, network: str) -> None:
         with self._lock:

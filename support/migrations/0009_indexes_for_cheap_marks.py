@@ -57,6 +57,12 @@ class AddConstraint(migrations.AddConstraint):
         create = str(self.constraint.create_sql(model, schema_editor))
         schema_editor.execute(create.replace("UNIQUE INDEX", "UNIQUE INDEX CONCURRENTLY", 1))
 
+    def database_backwards(self, app_label, schema_editor, from_state, to_state):
+        if not is_postgresql(schema_editor):
+            super().database_backwards(app_label, schema_editor, from_state, to_state)
+            return
+        schema_editor.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {self.constraint.name}")
+
 
 def set_fillfactor(sql):
     """Room in each page for the new version that a claim makes of a row, beside the old one.

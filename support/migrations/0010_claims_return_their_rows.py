@@ -4,26 +4,12 @@ Without this index a claim changes no indexed column: it writes a new version of
 old one and no index at all.
 """
 
+from importlib import import_module
+
 from django.db import migrations
 
-
-class RemoveIndex(migrations.RemoveIndex):
-    """Beside the running release on PostgreSQL."""
-
-    def database_forwards(self, app_label, schema_editor, from_state, to_state):
-        if schema_editor.connection.vendor != "postgresql":
-            super().database_forwards(app_label, schema_editor, from_state, to_state)
-            return
-        schema_editor.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {self.name}")
-
-    def database_backwards(self, app_label, schema_editor, from_state, to_state):
-        if schema_editor.connection.vendor != "postgresql":
-            super().database_backwards(app_label, schema_editor, from_state, to_state)
-            return
-        index = to_state.models[app_label, self.model_name_lower].get_index_by_name(self.name)
-        schema_editor.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {self.name}")
-        model = to_state.apps.get_model(app_label, self.model_name)
-        schema_editor.add_index(model, index, concurrently=True)
+# Each drops without a lock that a request could feel.
+concurrently = import_module("support.migrations.0009_indexes_for_cheap_marks")
 
 
 class Migration(migrations.Migration):
@@ -32,6 +18,6 @@ class Migration(migrations.Migration):
     dependencies = [("support", "0009_indexes_for_cheap_marks")]
 
     operations = [
-        RemoveIndex(model_name="reply", name="support_replies_lease"),
-        RemoveIndex(model_name="ticket", name="support_tickets_lease"),
+        concurrently.RemoveIndex(model_name="reply", name="support_replies_lease"),
+        concurrently.RemoveIndex(model_name="ticket", name="support_tickets_lease"),
     ]
